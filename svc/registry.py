@@ -1,0 +1,99 @@
+"""Names of exchangeable components, imported on first use.
+
+Each registry is one literal dict of ``name -> "module:attribute"``, so that settings,
+the command line and the web page can list choices without importing a component.
+"""
+
+import difflib
+from importlib import import_module
+from typing import Any
+
+from svc.errors import ConfigError
+
+
+class Registry:
+    """Maps component names to classes that are imported when asked for."""
+
+    def __init__(self, kind: str, entries: dict[str, str]) -> None:
+        self.kind = kind
+        self._entries = entries
+
+    def names(self) -> tuple[str, ...]:
+        """All valid names, in the order they are offered to users."""
+        return tuple(self._entries)
+
+    def load(self, name: str) -> Any:
+        """The class registered under `name`.
+
+        Raises ConfigError naming the valid choices, the nearest first, when there is none.
+        """
+        if name not in self._entries:
+            near = difflib.get_close_matches(name, self._entries, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise ConfigError(f"Unknown {self.kind} '{name}'.{hint} Choose one of: {', '.join(self._entries)}.")
+        module, _, attribute = self._entries[name].partition(":")
+        return getattr(import_module(module), attribute)
+
+    def create(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """An instance of the class registered under `name`."""
+        return self.load(name)(*args, **kwargs)
+
+
+PITCH_ESTIMATORS = Registry(
+    "pitch estimator",
+    {
+        "fcpe": "svc.pitch.fcpe:Fcpe",
+        "harvest": "svc.pitch.world:Harvest",
+        "dio": "svc.pitch.world:Dio",
+        "crepe": "svc.pitch.crepe:Crepe",
+    },
+)
+
+CONTENT_ENCODERS = Registry(
+    "content encoder",
+    {
+        "moonshine": "svc.content.moonshine:Moonshine",
+    },
+)
+
+SEPARATORS = Registry(
+    "separation method",
+    {
+        "spleeter": "svc.separation.spleeter:Spleeter",
+        "demucs": "svc.separation.demucs:Demucs",
+        "basic": "svc.separation.basic:Basic",
+        "none": "svc.separation.none:NoSeparation",
+    },
+)
+
+DECODERS = Registry(
+    "decoder",
+    {
+        "nsf_hifigan": "svc.models.vocoders.nsf_hifigan:NsfHifigan",
+        "nsf_istft": "svc.models.vocoders.nsf_istft:NsfIstft",
+    },
+)
+
+DISCRIMINATORS = Registry(
+    "discriminator",
+    {
+        "mpd_msd": "svc.models.discriminators.mpd_msd:MpdMsd",
+        "light": "svc.models.discriminators.light:LightDiscriminator",
+        "mrd": "svc.models.discriminators.multi_resolution:MultiResolutionDiscriminator",
+    },
+)
+
+SPEAKER_ENCODERS = Registry(
+    "speaker encoder",
+    {
+        "resemblyzer": "svc.speaker.resemblyzer:Resemblyzer",
+    },
+)
+
+SLICERS = Registry(
+    "slicer",
+    {
+        "quiet": "svc.audio.slicing:QuietSlicer",
+        "rms": "svc.audio.rms_slicer:RmsSlicer",
+    },
+)
