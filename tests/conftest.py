@@ -1,0 +1,27 @@
+"""Fixtures shared by all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One thread per test process: results do not depend on the machine's load, and processes do not fight."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The reference folder, or a skip that names it."""
+    root = Path(os.environ.get("SVC_SHARED_DIR", Path(__file__).resolve().parents[2] / "shared"))
+    if not root.is_dir():
+        pytest.skip(f"reference folder {root} is not here (set SVC_SHARED_DIR)")
+    return root
+
+
+@pytest.fixture(autouse=True)
+def _single_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
