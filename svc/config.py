@@ -34,7 +34,7 @@ class FeatureConfig(Settings):
     mel_fmin_hz: float = Field(0.0, ge=0, description="Lowest mel frequency in Hz.")
     mel_fmax_hz: float | None = Field(None, description="Highest mel frequency in Hz; empty means half the rate.")
     content_encoder: str = choice(CONTENT_ENCODERS, "moonshine", "Network that hears what is sung.")
-    content_layers: dict[int, float] = Field(
+    content_layers: dict[str, float] = Field(
         default_factory=dict,
         description="Encoder layers and their weights; empty means the encoder's recommended mix.",
     )
@@ -104,6 +104,9 @@ class TrainConfig(Settings):
     batch_size: int = Field(8, ge=1, le=512, description="Slices per step and device.")
     slice_frames: int = Field(172, ge=16, le=4000, description="Frames of a slice seen by encoders and flow per step.")
     segment_frames: int = Field(48, ge=8, le=400, description="Frames decoded to audio per slice and step.")
+    adversarial_frames: int = Field(
+        24, ge=8, le=400, description="Frames of the decoded segment, drawn at random, that the discriminators see."
+    )
     learning_rate: float = Field(2e-4, gt=0, le=0.1, description="Initial learning rate.")
     discriminator_learning_rate: float = Field(2e-4, gt=0, le=0.1, description="The discriminators' learning rate.")
     lr_decay: float = Field(0.9999, gt=0, le=1, description="Learning-rate factor applied every 100 steps.")
