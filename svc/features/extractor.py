@@ -1,0 +1,113 @@
+"""The one path from audio to Features, used by preparing, training and converting."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from svc.audio.signal import Audio
+from svc.errors import AudioError, SpecMismatchError
+from svc.features.spec import Features, FeatureSpec
+
+Progress = Callable[[float], None]
+
+ALIGN_CHUNK = 16_384
+PROGRESS_SHARES = {"content": 0.6, "pitch": 0.38}
+
+
+class FeatureExtractor:
+    """Measures what a FeatureSpec asks for.
+
+    `extract` is content, pitch and loudness together; the three parts can also be had one by one, so that
+    preparing can keep them apart and conversion can replace F0. All take mono samples at `spec.sample_rate`.
+    The networks are loaded at first use and kept.
+    """
+
+    def __init__(self, spec: FeatureSpec, device: str = "cpu") -> None:
+        self.spec = spec
+        self.device = device
+        self._encoder = None
+        self._estimator = None
+
+    @property
+    def encoder(self):
+        """The spec's content encoder; SpecMismatchError if its weights are not those of the spec."""
+        if self._encoder is None:
+            from svc.registry import CONTENT_ENCODERS
+
+            kind = CONTENT_ENCODERS.load(self.spec.content_encoder)
+            if kind.weights_sha256 != self.spec.content_weights:
+                raise SpecMismatchError(
+                    f"The features were made with other weights of '{self.spec.content_encoder}' "
+                    f"({self.spec.content_weights[:12]}) than this program has ({kind.weights_sha256[:12]}): "
+                    "prepare the recordings again, or install the version that made them."
+                )
+            self._encoder = kind(dict(self.spec.content_layers), self.spec.content_normalisation, self.device)
+        return self._encoder
+
+    @property
+    def estimator(self):
+        """The spec's F0 estimator."""
+        if self._estimator is None:
+            from svc.registry import PITCH_ESTIMATORS
+
+            self._estimator = PITCH_ESTIMATORS.create(
+                self.spec.pitch_estimator, self.spec.f0_min_hz, self.spec.f0_max_hz, self.device
+            )
+        return self._estimator
+
+    def extract(self, audio: Audio, progress: Progress | None = None) -> Features:
+        """All features of `audio` (any rate, any channels), T = ceil(N / hop) frames of N samples at the spec's rate.
+
+        Memory beyond the result does not grow with the length. Raises AudioError for audio without a sample.
+        """
+        samples = self.samples(audio)
+        content_share, pitch_share = PROGRESS_SHARES["content"], PROGRESS_SHARES["pitch"]
+        content = self.content(samples, _part(progress, 0.0, content_share))
+        f0_hz = self.pitch(samples, _part(progress, content_share, pitch_share))
+        loudness = self.loudness(samples)
+        if progress:
+            progress(1.0)
+        return Features(content, f0_hz, f0_hz > 0, loudness, self.spec)
+
+    def samples(self, audio: Audio) -> np.ndarray:
+        """Mono float32 (N,) at `spec.sample_rate`."""
+        samples = audio.mono().resampled(self.spec.sample_rate).samples[0]
+        if len(samples) == 0:
+            raise AudioError("The audio holds no samples: there is nothing to measure.")
+        return samples
+
+    def content(self, samples: np.ndarray, progress: Progress | None = None) -> np.ndarray:
+        """Content (T, content_dim) float32 at our frames."""
+        from svc.audio.resampling import resample
+        from svc.content.alignment import align_frames
+
+        heard = self.encoder.encode(resample(samples, self.spec.sample_rate, self.encoder.sample_rate), progress)
+        times = self._times(samples)
+        out = np.empty((len(times), self.spec.content_dim), dtype=np.float32)
+        for start in range(0, len(times), ALIGN_CHUNK):
+            part = slice(start, start + ALIGN_CHUNK)
+            out[part] = align_frames(heard.values, heard.times, times[part])
+        return out
+
+    def pitch(self, samples: np.ndarray, progress: Progress | None = None) -> np.ndarray:
+        """F0 (T,) float32 in Hz, 0 where unvoiced; octave errors repaired, median-smoothed if the spec says so."""
+        from svc.pitch.editing import median_smooth, repair_octaves
+
+        track = self.estimator.estimate(samples, self.spec.sample_rate, self._times(samples), progress)
+        f0_hz = repair_octaves(track.f0_hz, self.spec.frame_rate)
+        return median_smooth(f0_hz, self.spec.f0_median_frames)
+
+    def loudness(self, samples: np.ndarray) -> np.ndarray:
+        """Loudness (T,) float32 in dB of full scale."""
+        from svc.audio.loudness import frame_loudness_db
+
+        return frame_loudness_db(samples, self.spec.hop_length, self.spec.n_fft).astype(np.float32)
+
+    def _times(self, samples: np.ndarray) -> np.ndarray:
+        return self.spec.frame_times(self.spec.frames(len(samples)))
+
+
+def _part(progress: Progress | None, start: float, share: float) -> Progress | None:
+    if progress is None:
+        return None
+    return lambda value: progress(start + share * value)
