@@ -1,0 +1,45 @@
+"""Stacks of attention and feed-forward layers with norms after each sum (post-norm)."""
+
+from torch import Tensor, nn
+
+from svc.models.vits.attention import FeedForward, RelativeAttention
+from svc.models.vits.normalisation import ChannelNorm
+
+
+class Transformer(nn.Module):
+    """`layers` times attention and feed-forward over (B, C, T).
+
+    `window` None and `causal` True give the F0 predictor's layers, a window and False the prior's.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        filter_channels: int,
+        layers: int,
+        heads: int,
+        kernel_size: int,
+        dropout: float = 0.0,
+        window: int | None = None,
+        causal: bool = False,
+    ) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.attention = nn.ModuleList(
+            RelativeAttention(channels, heads, window, dropout, causal) for _ in range(layers)
+        )
+        self.attention_norm = nn.ModuleList(ChannelNorm(channels) for _ in range(layers))
+        self.feed_forward = nn.ModuleList(
+            FeedForward(channels, filter_channels, kernel_size, dropout, causal) for _ in range(layers)
+        )
+        self.feed_forward_norm = nn.ModuleList(ChannelNorm(channels) for _ in range(layers))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """x (B, C, T) with padding zeroed by `mask` (B, 1, T), before and after."""
+        x = x * mask
+        for attend, norm_1, feed, norm_2 in zip(
+            self.attention, self.attention_norm, self.feed_forward, self.feed_forward_norm
+        ):
+            x = norm_1(x + self.dropout(attend(x, mask)))
+            x = norm_2(x + self.dropout(feed(x, mask)))
+        return x * mask

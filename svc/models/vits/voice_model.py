@@ -1,0 +1,294 @@
+"""The voice model: a conditional VAE with a flow prior and a waveform decoder (VITS, arXiv:2106.06103).
+
+The prior describes the latent z from what is sung (content, F0, voicing, loudness); the posterior
+reads z from recorded sound; the flow, told who sings, maps between the two; the decoder turns z into
+audio. Conversion uses the prior alone.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from svc.config import ModelConfig
+from svc.errors import ConfigError
+from svc.models.vits.f0_predictor import F0Predictor, f0_from_log, log_f0, normalise_log_f0
+from svc.models.vits.flow import Flow
+from svc.models.vits.normalisation import fuse_weight_norm
+from svc.models.vits.pitch_embedding import FourierPitch
+from svc.models.vits.posterior_encoder import PosteriorEncoder
+from svc.models.vits.prior_encoder import ContentInput, PriorEncoder
+from svc.models.vits.transformer import Transformer
+from svc.models.vits.wavenet import WaveNet
+from svc.models.vocoders.decoder import Decoder
+from svc.registry import DECODERS
+
+_WAVENET_KERNEL = 5
+_PREDICTOR_LAYERS = 6
+
+
+@dataclass(frozen=True)
+class VoiceShape:
+    """Sizes that come from the features and the dataset rather than from ModelConfig."""
+
+    content_dim: int
+    sample_rate: int
+    hop_length: int
+    n_fft: int
+    speakers: int
+
+    @property
+    def bins(self) -> int:
+        """Rows F of a linear spectrogram."""
+        return self.n_fft // 2 + 1
+
+
+@dataclass
+class ModelInput:
+    """One padded batch of features.
+
+    content (B, D, T); f0_hz (B, T), interpolated over unvoiced frames; voiced (B, T) 0/1;
+    loudness_db (B, T); lengths (B,) real frames of each item; speaker_id (B,) integer;
+    spectrogram (B, F, T) linear magnitudes, for training only.
+    """
+
+    content: Tensor
+    f0_hz: Tensor
+    voiced: Tensor
+    loudness_db: Tensor
+    lengths: Tensor
+    speaker_id: Tensor
+    spectrogram: Tensor | None = None
+
+    def mask(self) -> Tensor:
+        """(B, 1, T) float32, 1 on real frames."""
+        frames = torch.arange(self.content.shape[2], device=self.content.device)
+        return (frames.unsqueeze(0) < self.lengths.unsqueeze(1)).unsqueeze(1).float()
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "ModelInput":
+        """The same batch on another device."""
+        moved = {
+            name: None if value is None else value.to(device, non_blocking=non_blocking)
+            for name, value in vars(self).items()
+        }
+        return ModelInput(**moved)
+
+
+@dataclass
+class TrainOutput:
+    """What the losses need; all float32, C the latent's channels, S samples of a segment.
+
+    audio (B, 1, S) decoded from the segment that begins at frame starts (B,); z_p, posterior_log_std,
+    prior_mean, prior_log_std (B, C, T); mask (B, 1, T); predicted_lf0 and target_lf0 (B, T), 0 on
+    padding, None without an F0 predictor; prior_audio (B, 1, S), the same segment decoded from the
+    prior's mean, only when asked for.
+    """
+
+    audio: Tensor
+    starts: Tensor
+    z_p: Tensor
+    posterior_log_std: Tensor
+    prior_mean: Tensor
+    prior_log_std: Tensor
+    mask: Tensor
+    predicted_lf0: Tensor | None
+    target_lf0: Tensor | None
+    prior_audio: Tensor | None = None
+
+
+class VoiceModel(nn.Module):
+    """The network of a voice file.
+
+    `training_parts` False leaves out the posterior encoder, which conversion does not need. Raises
+    ConfigError when the settings do not fit together.
+    """
+
+    def __init__(self, config: ModelConfig, shape: VoiceShape, training_parts: bool = True) -> None:
+        super().__init__()
+        _check(config, shape)
+        self.config = config
+        self.shape = shape
+        hidden, inter, speaker = config.hidden_channels, config.inter_channels, config.speaker_channels
+        self.speaker = nn.Embedding(shape.speakers, speaker)
+        self.content_input = ContentInput(shape.content_dim, hidden)
+        transformer = Transformer(
+            hidden,
+            config.filter_channels,
+            config.prior_layers,
+            config.prior_heads,
+            config.prior_kernel_size,
+            config.dropout,
+            config.attention_window,
+        )
+        self.prior = PriorEncoder(transformer, FourierPitch(hidden), hidden, inter)
+        self.posterior = None
+        if training_parts:
+            self.posterior = PosteriorEncoder(shape.bins, hidden, inter, config.posterior_layers, speaker)
+        self.flow = Flow(
+            inter,
+            hidden,
+            config.flow_couplings,
+            lambda: WaveNet(hidden, _WAVENET_KERNEL, config.flow_wavenet_layers, speaker),
+        )
+        self.f0_predictor = None
+        if config.predict_f0:
+            self.f0_predictor = F0Predictor(
+                hidden,
+                config.filter_channels,
+                _PREDICTOR_LAYERS,
+                config.prior_heads,
+                speaker,
+                dropout=config.dropout,
+            )
+        self.decoder: Decoder = DECODERS.create(config.decoder, config, shape)
+
+    def forward(
+        self,
+        batch: ModelInput,
+        segment_frames: int,
+        generator: torch.Generator | None = None,
+        prior_audio: bool = False,
+    ) -> TrainOutput:
+        """One training pass over a batch with spectrograms; `segment_frames` are decoded per item.
+
+        `generator` (on the batch's device) draws the posterior's noise, the segments, the source's
+        start phases and noise, and the F0 predictor's scale; dropout uses torch's own generator.
+        Items shorter than a segment are decoded from their start with silence behind. Raises
+        ConfigError when the batch has fewer frames than a segment or no spectrogram.
+        """
+        if batch.spectrogram is None or self.posterior is None:
+            raise ConfigError("Training needs spectrograms and a model built with its training parts.")
+        if batch.content.shape[2] < segment_frames:
+            raise ConfigError(
+                f"The batch has {batch.content.shape[2]} frames, fewer than a segment of {segment_frames}: "
+                "lower train.segment_frames or pad the batch."
+            )
+        draw = _Draw(batch.content.device, generator)
+        mask = batch.mask()
+        speaker = self.speaker(batch.speaker_id).unsqueeze(-1)
+        x = self.content_input(batch.content, batch.voiced, batch.loudness_db, mask)
+        predicted_lf0, target_lf0 = self._train_f0(x, batch, mask, speaker, draw)
+        prior_mean, prior_log_std = self.prior(x, batch.f0_hz, mask)
+        mean, log_std = self.posterior(batch.spectrogram, mask, speaker)
+        z = (mean + draw.normal(mean.shape) * torch.exp(log_std)) * mask
+        z_p = self.flow(z, mask, speaker).float()
+        starts = draw.starts(batch.lengths, segment_frames)
+        phase = draw.uniform((len(starts),))
+        noise = draw.normal((len(starts), segment_frames * self.shape.hop_length))
+        f0_hz = cut_segments(batch.f0_hz, starts, segment_frames)
+        voiced = cut_segments(batch.voiced, starts, segment_frames)
+
+        def decode(latent: Tensor) -> Tensor:
+            part = cut_segments(latent, starts, segment_frames)
+            return self.decoder(part, f0_hz, voiced, speaker, phase, noise).float()
+
+        from_prior = None
+        if prior_audio:
+            from_prior = decode(self.flow(prior_mean, mask, speaker, reverse=True))
+        return TrainOutput(
+            decode(z), starts, z_p, log_std, prior_mean, prior_log_std, mask, predicted_lf0, target_lf0, from_prior
+        )
+
+    def infer(
+        self,
+        batch: ModelInput,
+        noise: Tensor | None,
+        phase_start: Tensor,
+        source_noise: Tensor | None = None,
+        predict_f0: bool = False,
+    ) -> Tensor:
+        """Audio (B, 1, T * hop_length) of features; samples beyond an item's length mean nothing.
+
+        noise (B, inter_channels, T), already scaled, is multiplied by the prior's standard deviation,
+        None takes the prior's mean; phase_start (B,) cycles; source_noise (B, T * hop_length) standard
+        normal or None. With `predict_f0` the model's own F0 replaces the given one, whose shape about
+        its mean it still follows. Raises ConfigError when the model has no F0 predictor.
+        """
+        z, f0_hz = self.infer_latent(batch, noise, predict_f0)
+        return self.decode(z, f0_hz, batch.voiced, batch.speaker_id, phase_start, source_noise)
+
+    def infer_latent(
+        self, batch: ModelInput, noise: Tensor | None = None, predict_f0: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Latent z (B, inter_channels, T) and the F0 (B, T) in Hz to decode it with; see `infer`."""
+        mask = batch.mask()
+        speaker = self.speaker(batch.speaker_id).unsqueeze(-1)
+        x = self.content_input(batch.content, batch.voiced, batch.loudness_db, mask)
+        f0_hz = self._predict_f0(x, batch, mask, speaker) if predict_f0 else batch.f0_hz
+        mean, log_std = self.prior(x, f0_hz, mask)
+        if noise is not None:
+            mean = mean + noise * torch.exp(log_std) * mask
+        return self.flow(mean, mask, speaker, reverse=True), f0_hz
+
+    def decode(
+        self,
+        z: Tensor,
+        f0_hz: Tensor,
+        voiced: Tensor,
+        speaker_id: Tensor,
+        phase_start: Tensor,
+        source_noise: Tensor | None = None,
+    ) -> Tensor:
+        """Audio (B, 1, T * hop_length) float32 of latent frames z (B, inter_channels, T); see `infer`."""
+        speaker = self.speaker(speaker_id).unsqueeze(-1)
+        return self.decoder(z, f0_hz, voiced, speaker, phase_start, source_noise).float()
+
+    def fuse(self) -> None:
+        """Fold weight normalisation into plain weights, for inference; training is over then."""
+        self.decoder.fuse()
+        fuse_weight_norm(self)
+
+    def _train_f0(
+        self, x: Tensor, batch: ModelInput, mask: Tensor, speaker: Tensor, draw: "_Draw"
+    ) -> tuple[Tensor | None, Tensor | None]:
+        if self.f0_predictor is None:
+            return None, None
+        target = log_f0(batch.f0_hz) * mask[:, 0]
+        # A random stretch keeps the predictor from copying the range of its input.
+        scale = 0.8 + 0.4 * draw.uniform((len(target), 1))
+        normal = normalise_log_f0(target, batch.voiced, mask, scale)
+        return self.f0_predictor(x, normal, mask, speaker), target
+
+    def _predict_f0(self, x: Tensor, batch: ModelInput, mask: Tensor, speaker: Tensor) -> Tensor:
+        if self.f0_predictor is None:
+            raise ConfigError("This voice has no F0 predictor: convert without predict_f0.")
+        normal = normalise_log_f0(log_f0(batch.f0_hz), batch.voiced, mask)
+        return f0_from_log(self.f0_predictor(x, normal, mask, speaker)).clamp(min=0.0)
+
+
+def cut_segments(values: Tensor, starts: Tensor, frames: int) -> Tensor:
+    """`frames` frames of each item from its own start: (B, T) or (B, C, T) to (B, frames) or (B, C, frames)."""
+    index = starts.unsqueeze(1) + torch.arange(frames, device=values.device)
+    if values.dim() == 3:
+        index = index.unsqueeze(1).expand(-1, values.shape[1], -1)
+    return values.gather(values.dim() - 1, index)
+
+
+class _Draw:
+    """Random tensors of one training pass from one generator."""
+
+    def __init__(self, device: torch.device, generator: torch.Generator | None) -> None:
+        self.device = device
+        self.generator = generator
+
+    def normal(self, size: tuple[int, ...]) -> Tensor:
+        return torch.randn(size, generator=self.generator, device=self.device)
+
+    def uniform(self, size: tuple[int, ...]) -> Tensor:
+        return torch.rand(size, generator=self.generator, device=self.device)
+
+    def starts(self, lengths: Tensor, frames: int) -> Tensor:
+        """(B,) first frames, such that a segment lies inside each item where it fits."""
+        room = (lengths - frames + 1).clamp(min=1)
+        return torch.minimum((self.uniform((len(lengths),)) * room).long(), room - 1)
+
+
+def _check(config: ModelConfig, shape: VoiceShape) -> None:
+    if config.inter_channels % 2:
+        raise ConfigError(f"model.inter_channels must be even, got {config.inter_channels}.")
+    if config.hidden_channels % config.prior_heads:
+        raise ConfigError(
+            f"model.prior_heads ({config.prior_heads}) must divide model.hidden_channels ({config.hidden_channels})."
+        )
+    if shape.speakers < 1:
+        raise ConfigError("A voice needs at least one speaker.")

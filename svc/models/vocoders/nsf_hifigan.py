@@ -1,0 +1,120 @@
+"""HiFi-GAN with a harmonic source added at every resolution (the decoder of so-vits-svc and RVC).
+
+Kong et al. 2020 (arXiv:2010.05646) with the source of `harmonic_source`.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from svc.config import ModelConfig
+from svc.errors import ConfigError
+from svc.models.vits.normalisation import weight_norm
+from svc.models.vits.voice_model import VoiceShape
+from svc.models.vocoders.decoder import Decoder
+from svc.models.vocoders.harmonic_source import HarmonicSource
+
+_SLOPE = 0.1
+# Published models use torch's default slope before the last convolution.
+_LAST_SLOPE = 0.01
+
+
+class ResidualBlock(nn.Module):
+    """Pairs of convolutions over (B, C, N), the first of each dilated, around residual sums."""
+
+    def __init__(self, channels: int, kernel_size: int, dilations: Sequence[int]) -> None:
+        super().__init__()
+
+        def conv(dilation: int) -> nn.Module:
+            padding = (kernel_size - 1) * dilation // 2
+            return weight_norm(nn.Conv1d(channels, channels, kernel_size, dilation=dilation, padding=padding))
+
+        self.convs1 = nn.ModuleList(conv(dilation) for dilation in dilations)
+        self.convs2 = nn.ModuleList(conv(1) for _ in dilations)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, N) to the same shape."""
+        for first, second in zip(self.convs1, self.convs2):
+            y = first(functional.leaky_relu(x, _SLOPE))
+            x = x + second(functional.leaky_relu(y, _SLOPE))
+        return x
+
+
+class NsfHifigan(Decoder):
+    """Upsampling stages from frames to samples.
+
+    With `plain_ends` the first and last convolution have no weight norm and the last no bias (RVC).
+    Raises ConfigError when the upsampling rates do not multiply to the hop length or lists disagree.
+    """
+
+    def __init__(self, config: ModelConfig, shape: VoiceShape, plain_ends: bool = False) -> None:
+        super().__init__()
+        _check(config, shape)
+        norm: Callable[[nn.Module], nn.Module] = (lambda layer: layer) if plain_ends else weight_norm
+        rates, width = config.upsample_rates, config.decoder_channels
+        self.source = HarmonicSource(shape.sample_rate, shape.hop_length, config.source_harmonics)
+        self.conv_pre = norm(nn.Conv1d(config.inter_channels, width, 7, padding=3))
+        self.cond = nn.Conv1d(config.speaker_channels, width, 1)
+        self.ups = nn.ModuleList()
+        self.noise_convs = nn.ModuleList()
+        self.resblocks = nn.ModuleList()
+        channels = width
+        for i, (rate, kernel) in enumerate(zip(rates, config.upsample_kernel_sizes)):
+            channels = width >> (i + 1)
+            padding = (kernel - rate) // 2
+            self.ups.append(weight_norm(nn.ConvTranspose1d(width >> i, channels, kernel, rate, padding=padding)))
+            stride = math.prod(rates[i + 1 :])
+            size, pad = (2 * stride, stride // 2) if stride > 1 else (1, 0)
+            self.noise_convs.append(nn.Conv1d(1, channels, size, stride=stride, padding=pad))
+            self.resblocks.append(
+                nn.ModuleList(
+                    ResidualBlock(channels, size, dilations)
+                    for size, dilations in zip(config.resblock_kernel_sizes, config.resblock_dilations)
+                )
+            )
+        self.conv_post = norm(nn.Conv1d(channels, 1, 7, padding=3, bias=not plain_ends))
+
+    def forward(
+        self,
+        z: Tensor,
+        f0_hz: Tensor,
+        voiced: Tensor,
+        speaker: Tensor,
+        phase_start: Tensor,
+        source_noise: Tensor | None = None,
+    ) -> Tensor:
+        """See `Decoder`; `voiced` reaches this decoder only through z and zeros of f0_hz."""
+        source, _ = self.source(f0_hz, phase_start, source_noise)
+        return self.generate(z, source, speaker)
+
+    def generate(self, z: Tensor, source: Tensor, speaker: Tensor) -> Tensor:
+        """Audio (B, 1, N) of z (B, C, T) and a source signal (B, 1, N), N = T * hop_length."""
+        x = self.conv_pre(z) + self.cond(speaker)
+        for up, from_source, blocks in zip(self.ups, self.noise_convs, self.resblocks):
+            x = up(functional.leaky_relu(x, _SLOPE)) + from_source(source)
+            total: Tensor = blocks[0](x)
+            for block in list(blocks)[1:]:
+                total = total + block(x)
+            x = total / len(blocks)
+        return torch.tanh(self.conv_post(functional.leaky_relu(x, _LAST_SLOPE)))
+
+
+def _check(config: ModelConfig, shape: VoiceShape) -> None:
+    rates, kernels = config.upsample_rates, config.upsample_kernel_sizes
+    if math.prod(rates) != shape.hop_length:
+        raise ConfigError(
+            f"model.upsample_rates {list(rates)} multiply to {math.prod(rates)}, "
+            f"but the hop length is {shape.hop_length}: choose rates whose product it is."
+        )
+    if len(rates) != len(kernels):
+        raise ConfigError("model.upsample_kernel_sizes needs one kernel for each of model.upsample_rates.")
+    for rate, kernel in zip(rates, kernels):
+        if kernel < rate or (kernel - rate) % 2:
+            raise ConfigError(f"Upsampling kernel {kernel} must exceed its rate {rate} by an even number.")
+    if not config.resblock_kernel_sizes or len(config.resblock_kernel_sizes) != len(config.resblock_dilations):
+        raise ConfigError("model.resblock_dilations needs one list for each of model.resblock_kernel_sizes.")
+    if config.decoder_channels >> len(rates) < 1:
+        raise ConfigError(f"model.decoder_channels must be at least {2 ** len(rates)} for {len(rates)} stages.")
