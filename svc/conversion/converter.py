@@ -1,0 +1,140 @@
+"""A voice, loaded and ready: vocals in, the same song sung by the voice out."""
+
+import difflib
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from svc.audio.signal import Audio
+from svc.checkpoint.voice import Voice, load_voice
+from svc.config import ConvertOptions
+from svc.conversion.sources import ArraySource, SampleSource
+from svc.conversion.stream import ConversionReport, SongStream
+from svc.errors import AudioError, ConfigError
+from svc.features.extractor import FeatureExtractor
+from svc.features.spec import FeatureSpec
+
+Progress = Callable[[float], None]
+FULL_SCALE = 0.999
+
+
+class Converter:
+    """Sings with one voice.
+
+    Built from a Voice in memory, or with `Converter.load` from a voice file. Networks are loaded once and reused by
+    every conversion; a Converter holds no state of a song, so calls do not influence each other.
+    """
+
+    def __init__(self, voice: Voice, device: str = "cpu") -> None:
+        self.voice = voice
+        self.device = resolve_device(device)
+        self.model = voice.build(self.device)
+        self.model.eval()
+        self.extractor = FeatureExtractor(voice.spec, self.device)
+        self._other_pitch: dict[str, FeatureExtractor] = {}
+
+    @classmethod
+    def load(cls, path: Path | str, device: str = "cpu") -> "Converter":
+        """A converter of the voice file at `path`; CheckpointError in one sentence if it is not a usable voice."""
+        return cls(load_voice(Path(path)), device)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of everything in the voice that decides how it sounds."""
+        digest = hashlib.sha256(self.spec.fingerprint().encode())
+        digest.update(self.voice.config.model_dump_json().encode())
+        digest.update(repr([(speaker.name, speaker.f0_median_hz) for speaker in self.voice.speakers]).encode())
+        for name, tensor in sorted(self.voice.state.items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+    @property
+    def spec(self) -> FeatureSpec:
+        """The features the voice was trained on."""
+        return self.voice.spec
+
+    @property
+    def sample_rate(self) -> int:
+        """Rate of what `convert` returns, in Hz."""
+        return self.voice.spec.sample_rate
+
+    def convert(self, audio: Audio, options: ConvertOptions | None = None, progress: Progress | None = None) -> Audio:
+        """The vocals `audio` sung by the voice: mono, at the voice's rate, round(N * rate / audio.sample_rate) samples.
+
+        Same audio, options and device give the same samples. Raises AudioError for audio without a sample, ConfigError
+        for a speaker the voice does not have.
+        """
+        return self.convert_reported(audio, options, progress)[0]
+
+    def convert_reported(
+        self, audio: Audio, options: ConvertOptions | None = None, progress: Progress | None = None
+    ) -> tuple[Audio, ConversionReport]:
+        """`convert`, and what was done: transposition, joins, gain."""
+        samples = self.extractor.samples(audio)
+        parts: list[np.ndarray] = []
+        report = self.convert_stream(ArraySource(samples), parts.append, options, progress)
+        result = np.concatenate(parts)
+        peak = float(np.abs(result).max())
+        if peak > FULL_SCALE:
+            gain = FULL_SCALE / peak
+            result = result * np.float32(gain)
+            report = replace(report, gain_db=20 * math.log10(gain))
+        return Audio(result[None], self.sample_rate), report
+
+    def convert_stream(
+        self,
+        source: SampleSource,
+        write: Callable[[np.ndarray], None],
+        options: ConvertOptions | None = None,
+        progress: Progress | None = None,
+    ) -> ConversionReport:
+        """Convert `source`, mono at the voice's rate, into calls of `write` with (n,) float32 samples.
+
+        Exactly `source.length` samples are written; peaks above full scale are left to the caller. Memory does not
+        grow with the length.
+        """
+        options = options or ConvertOptions()
+        if source.length == 0:
+            raise AudioError("The audio holds no samples: there is nothing to convert.")
+        stream = SongStream(self.model, self.extractor, self._pitch(options), self._speaker(options), options)
+        return stream.run(source, write, progress)
+
+    def _pitch(self, options: ConvertOptions) -> FeatureExtractor:
+        """The extractor whose F0 is used: the voice's own, or one for another estimator (kept for the next song)."""
+        name = options.pitch_estimator
+        if name is None or name == self.spec.pitch_estimator:
+            return self.extractor
+        if name not in self._other_pitch:
+            self._other_pitch[name] = FeatureExtractor(replace(self.spec, pitch_estimator=name), self.device)
+        return self._other_pitch[name]
+
+    def _speaker(self, options: ConvertOptions):
+        names = [speaker.name for speaker in self.voice.speakers]
+        if options.speaker is None:
+            return 0, self.voice.speakers[0]
+        if options.speaker not in names:
+            near = difflib.get_close_matches(options.speaker, names, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise ConfigError(f"The voice has no speaker '{options.speaker}'.{hint} It has: {', '.join(names)}.")
+        index = names.index(options.speaker)
+        return index, self.voice.speakers[index]
+
+
+def resolve_device(name: str) -> str:
+    """A torch device name; "auto" is CUDA, then Apple's MPS, then the CPU. ConfigError for one that is not here."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    kind = name.split(":")[0]
+    here = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not here.get(kind, False):
+        raise ConfigError(f"The device '{name}' is not available here: choose cpu or auto.")
+    return name

@@ -1,0 +1,68 @@
+"""Which F0 the voice is asked to sing."""
+
+from itertools import pairwise
+
+import numpy as np
+
+from svc.config import ConvertOptions
+from svc.conversion.windows import Survey
+from svc.features.spec import FeatureSpec
+from svc.pitch.editing import autotune, transpose
+
+EXCERPT_SECONDS = 10.0
+EXCERPTS = 6
+SILENCE_DB = -60.0
+
+
+def edit_pitch(f0_hz: np.ndarray, transpose_semitones: float, options: ConvertOptions) -> np.ndarray:
+    """The measured F0 (T,), 0 where unvoiced, transposed and pulled to the semitones as far as the options ask.
+
+    Octave errors have been repaired by the feature path already.
+    """
+    edited = transpose(f0_hz, transpose_semitones)
+    return autotune(edited, options.autotune) if options.autotune > 0 else edited
+
+
+def octave_transpose(source_median_hz: float, singer_median_hz: float) -> float:
+    """The multiple of 12 semitones that brings one median F0 nearest to the other; 0 when either is unknown.
+
+    Whole octaves only, because the accompaniment stays in its key; at most three.
+    """
+    known = np.isfinite([source_median_hz, singer_median_hz]).all() and source_median_hz > 0 and singer_median_hz > 0
+    if not known:
+        return 0.0
+    octaves = round(float(np.log2(singer_median_hz / source_median_hz)))
+    return 12.0 * max(-3, min(3, octaves))
+
+
+def excerpts(found: Survey, spec: FeatureSpec) -> list[tuple[int, int]]:
+    """Frame ranges that stand for the whole song when its median F0 is measured.
+
+    A song of at most a minute is taken whole. Otherwise the song is divided into six equal parts, and the loudest ten
+    seconds of each are taken, if they are not silent.
+    """
+    length = round(EXCERPT_SECONDS * spec.frame_rate)
+    if found.frames <= EXCERPTS * length:
+        return [(0, found.frames)]
+    power = 10.0 ** (found.level_db / 10.0)
+    total = np.concatenate(([0.0], np.cumsum(power)))
+    edges = np.linspace(0, found.frames, EXCERPTS + 1).astype(int)
+    out = []
+    for first, last in pairwise(edges.tolist()):
+        starts = np.arange(first, max(first + 1, last - length))
+        energy = total[np.minimum(starts + length, found.frames)] - total[starts]
+        best = int(starts[np.argmax(energy)])
+        if energy.max() / length > 10.0 ** (SILENCE_DB / 10.0):
+            out.append((best, min(best + length, found.frames)))
+    return out
+
+
+def phase_starts(f0_hz: np.ndarray, hop_length: int, sample_rate: int, anchor: int, phase: float) -> np.ndarray:
+    """Phase of the fundamental in cycles just before each frame, float64 (T + 1,) in [0, 1).
+
+    `f0_hz` (T,) without zeros is held for a frame; the phase at frame `anchor` is `phase`. The last value is the phase
+    after the last frame.
+    """
+    steps = np.asarray(f0_hz, dtype=np.float64) * (hop_length / sample_rate)
+    total = np.concatenate(([0.0], np.cumsum(steps)))
+    return (total - total[anchor] + phase) % 1.0

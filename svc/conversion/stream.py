@@ -1,0 +1,232 @@
+"""One song through the voice, piece by piece, with memory that does not grow with its length.
+
+The song is cut into windows (`windows.plan_cuts`). A piece is a run of windows of about a minute: its features are
+measured once, with context on both sides; each of its windows is synthesised with context of its own, treated beside
+its source (`blending`), and joined to the one before. A song of up to a minute is one piece, so its features are those
+that preparing would measure.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from svc.config import ConvertOptions
+from svc.conversion import blending, melody, windows
+from svc.conversion.noise import PositionNoise
+from svc.conversion.sources import SampleSource
+from svc.features.extractor import FeatureExtractor
+from svc.features.spec import Features
+
+Progress = Callable[[float], None]
+PIECE_SECONDS = 60.0
+PIECE_CONTEXT_SECONDS = 4.0
+SHORTEST_SECONDS = 0.5
+"""Shorter songs are measured with silence after them: encoder and estimator windows need something to look at."""
+
+
+@dataclass(frozen=True)
+class ConversionReport:
+    """What a conversion did.
+
+    samples, joins: length and cut positions in samples at the voice's rate; join_correlations: likeness of the two
+    windows at each join, 0..1; source_f0_median_hz: of voiced frames, 0 if there are none or it was not asked for;
+    gain_db: gain that was needed to stay under full scale, 0 or less.
+    """
+
+    speaker: str
+    transpose_semitones: float
+    source_f0_median_hz: float
+    samples: int
+    joins: tuple[int, ...] = ()
+    join_correlations: tuple[float, ...] = ()
+    gain_db: float = 0.0
+
+
+@dataclass
+class Piece:
+    """Features of frames [first, last), enough for every window in it and its context."""
+
+    first: int
+    last: int
+    features: Features
+    cuts: list[int] = field(default_factory=list)
+
+
+class SongStream:
+    """One conversion in progress.
+
+    Args:
+        model: a VoiceModel in evaluation mode on `device`.
+        extractor: the voice's features; `pitch` is the extractor whose F0 is used (another one when the options name
+            another estimator).
+        speaker_id, speaker: index and SpeakerInfo of who shall sing.
+        options: all settings of the conversion.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        extractor: FeatureExtractor,
+        pitch: FeatureExtractor,
+        speaker: tuple[int, Any],
+        options: ConvertOptions,
+    ) -> None:
+        self.model, self.extractor, self.pitch = model, extractor, pitch
+        self.speaker_id, self.speaker = speaker
+        self.options = options
+        self.spec = extractor.spec
+        self.noise = PositionNoise(options.seed)
+        self.context = max(1, round(options.context_seconds * self.spec.frame_rate))
+
+    def run(
+        self, source: SampleSource, write: Callable[[np.ndarray], None], progress: Progress | None = None
+    ) -> ConversionReport:
+        """Convert `source` (mono, at the voice's rate) and `write` exactly as many float32 samples."""
+        rate, hop = self.spec.sample_rate, self.spec.hop_length
+        found = windows.survey(source, rate, hop)
+        self.found, self.source = found, source
+        transpose, median = self._transpose()
+        cuts = windows.plan_cuts(found, round(self.options.window_seconds * self.spec.frame_rate))
+        joiner = windows.WindowJoiner(_limited(write, source.length))
+        fades = [0, *(self._fade(cut) for cut in cuts[1:-1]), 0]
+        phase, done = 0.0, 0
+        for piece in self._pieces(cuts):
+            f0_hz = melody.edit_pitch(piece.features.f0_hz, transpose, self.options)
+            for start, stop in zip(piece.cuts[:-1], piece.cuts[1:]):
+                low, high = max(0, start - self.context), min(found.frames, stop + self.context)
+                audio, phase = self._window(piece, f0_hz, (low, start, stop, high), phase)
+                joiner.add(audio, low * hop, stop * hop, (fades[done], fades[done + 1]))
+                done += 1
+                if progress:
+                    progress(stop / found.frames)
+        return ConversionReport(
+            speaker=self.speaker.name,
+            transpose_semitones=transpose,
+            source_f0_median_hz=median,
+            samples=source.length,
+            joins=tuple(cut * hop for cut in cuts[1:-1]),
+            join_correlations=tuple(joiner.correlations),
+        )
+
+    def _transpose(self) -> tuple[float, float]:
+        """Semitones to transpose by, and the source's median F0 where it had to be known."""
+        if self.options.transpose != "auto":
+            return float(self.options.transpose), 0.0
+        voiced = [np.zeros(0, dtype=np.float32)]
+        for first, last in melody.excerpts(self.found, self.spec):
+            f0_hz = self.pitch.pitch(self._read(first, last))
+            voiced.append(f0_hz[f0_hz > 0])
+        together = np.concatenate(voiced)
+        median = float(np.median(together)) if len(together) else 0.0
+        return melody.octave_transpose(median, float(self.speaker.f0_median_hz)), median
+
+    def _fade(self, cut: int) -> int:
+        seconds = windows.SHORT_FADE_SECONDS if windows.is_quiet_cut(self.found, cut) else windows.LONG_FADE_SECONDS
+        return 2 * round(seconds * self.spec.sample_rate / 2)
+
+    def _pieces(self, cuts: list[int]) -> Iterator[Piece]:
+        limit = round(PIECE_SECONDS * self.spec.frame_rate)
+        margin = round(max(PIECE_CONTEXT_SECONDS, 2 * self.options.context_seconds) * self.spec.frame_rate)
+        begin = 0
+        while begin < len(cuts) - 1:
+            end = begin + 1
+            while end < len(cuts) - 1 and cuts[end + 1] - cuts[begin] <= limit:
+                end += 1
+            first, last = max(0, cuts[begin] - margin), min(self.found.frames, cuts[end] + margin)
+            yield Piece(first, last, self._features(first, last), cuts[begin : end + 1])
+            begin = end
+
+    def _read(self, first: int, last: int) -> np.ndarray:
+        """Samples of frames [first, last), with silence after the song's end up to the last whole frame."""
+        hop = self.spec.hop_length
+        samples = self.source.read(first * hop, last * hop)
+        return np.pad(samples, (0, (last - first) * hop - len(samples)))
+
+    def _features(self, first: int, last: int) -> Features:
+        samples = self._read(first, last)
+        needed = round(SHORTEST_SECONDS * self.spec.sample_rate)
+        samples = np.pad(samples, (0, max(0, needed - len(samples))))
+        f0_hz = self.pitch.pitch(samples)
+        content, loudness = self.extractor.content(samples), self.extractor.loudness(samples)
+        return Features(content, f0_hz, f0_hz > 0, loudness, self.spec).cut(0, last - first)
+
+    def _window(
+        self, piece: Piece, f0_hz: np.ndarray, frames: tuple[int, int, int, int], phase: float
+    ) -> tuple[np.ndarray, float]:
+        """Audio of frames [low, high) and the source's phase at `stop`, given that at `start`."""
+        low, start, stop, high = frames
+        hop = self.spec.hop_length
+        source = self._read(low, high)
+        if self.found.level_db[low:high].max() < blending.SILENCE_DB - blending.SILENCE_RANGE_DB:
+            return np.zeros(len(source), dtype=np.float32), phase
+        inside = slice(low - piece.first, high - piece.first)
+        features = replace(piece.features.cut(inside.start, inside.stop), f0_hz=f0_hz[inside])
+        result, phase = self._synthesise(features, low, start - low, stop - low, phase)
+        return self._blend(source, result, piece.features.voiced[inside], low, hop), phase
+
+    def _blend(self, source: np.ndarray, result: np.ndarray, voiced: np.ndarray, low: int, hop: int) -> np.ndarray:
+        options, rate = self.options, self.spec.sample_rate
+        if options.match_loudness > 0:
+            result = result * blending.loudness_gain(source, result, rate, hop, options.match_loudness)
+        if options.protect > 0:
+            low_band = self.found.low_band_db[low : low + len(voiced)]
+            weight = options.protect * blending.noise_like(source, voiced, low_band, hop)
+            result = blending.keep_noises(source, result, weight, hop)
+        return (result * blending.silence_gate(source, hop)).astype(np.float32)
+
+    def _synthesise(
+        self, features: Features, first_frame: int, start: int, stop: int, phase: float
+    ) -> tuple[np.ndarray, float]:
+        """Run the model on one window.
+
+        `features` carry the asked F0; `start` and `stop` are the window's own frames inside them, and `phase` is the
+        source's phase before frame `start`. Returns (T * hop,) samples and the phase before frame `stop`.
+        """
+        import torch
+
+        from svc.models.vits.voice_model import ModelInput
+        from svc.pitch.editing import fill_unvoiced
+
+        device = self.extractor.device
+
+        def row(values: np.ndarray) -> torch.Tensor:
+            return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))[None].to(device)
+
+        frames, scale = features.frames, self.options.noise_scale
+        filled = fill_unvoiced(features.f0_hz)
+        batch = ModelInput(
+            content=row(features.content.T),
+            f0_hz=row(filled),
+            voiced=row(features.voiced),
+            loudness_db=row(features.loudness_db),
+            lengths=torch.tensor([frames], device=device),
+            speaker_id=torch.tensor([self.speaker_id], device=device),
+            spectrogram=None,
+        )
+        channels = self.model.config.inter_channels
+        noise = row(self.noise.latent(first_frame, frames, channels) * scale) if scale > 0 else None
+        hop = self.spec.hop_length
+        source_noise = row(self.noise.source(first_frame * hop, frames * hop))
+        with torch.inference_mode():
+            z, sung_hz = self.model.infer_latent(batch, noise, self.options.predict_f0)
+            asked = sung_hz[0].float().cpu().numpy()
+            phases = melody.phase_starts(asked, hop, self.spec.sample_rate, start, phase)
+            first = torch.tensor([phases[0]], dtype=torch.float32, device=device)
+            audio = self.model.decode(z, sung_hz, batch.voiced, batch.speaker_id, first, source_noise)
+        return audio[0, 0].float().cpu().numpy(), float(phases[stop])
+
+
+def _limited(write: Callable[[np.ndarray], None], length: int) -> Callable[[np.ndarray], None]:
+    """`write`, stopping after `length` samples: the last frame reaches past the song's end."""
+    left = length
+
+    def inner(samples: np.ndarray) -> None:
+        nonlocal left
+        part = samples[:left]
+        left -= len(part)
+        if len(part):
+            write(part)
+
+    return inner
