@@ -20,28 +20,11 @@ MAX_SAMPLE_RATE = 192_000
 MAX_CHANNELS = 8
 
 AUDIO_SUFFIXES = frozenset(
-    [
-        ".wav",
-        ".wave",
-        ".flac",
-        ".ogg",
-        ".oga",
-        ".opus",
-        ".mp3",
-        ".m4a",
-        ".aac",
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".mkv",
-        ".mka",
-        ".webm",
-        ".aif",
-        ".aiff",
-        ".w64",
-        ".caf",
-        ".wma",
-    ]
+    f".{ending}"
+    for ending in (
+        *("wav", "wave", "flac", "ogg", "oga", "opus", "mp3", "m4a", "aac", "wma"),
+        *("mp4", "m4v", "mov", "mkv", "mka", "webm", "aif", "aiff", "w64", "caf"),
+    )
 )
 
 _SNDFILE_CONTAINERS = ("wav", "flac", "ogg", "aiff", "w64", "caf", "au")

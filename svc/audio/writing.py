@@ -1,5 +1,6 @@
 """Writing wav, flac, mp3 and ogg files: all or nothing, never wrapping around where a sample is too loud."""
 
+import contextlib
 import errno
 import os
 import secrets
@@ -59,7 +60,9 @@ class AudioWriter:
         import soundfile
 
         self._temporary = _TemporaryFile(self.path)
-        options = {"compression_level": _COMPRESSION[self._ending]} if self._ending in _COMPRESSION else {}
+        options: dict[str, Any] = (
+            {"compression_level": _COMPRESSION[self._ending]} if self._ending in _COMPRESSION else {}
+        )
         if self._ending == ".mp3":
             options["bitrate_mode"] = "VARIABLE"
         try:
@@ -240,10 +243,8 @@ class _TemporaryFile:
 
     def discard(self) -> None:
         """Remove the file unless it was published."""
-        try:
+        with contextlib.suppress(OSError):  # data that cannot be flushed is about to be removed
             self._file.close()
-        except OSError:
-            pass  # the data that cannot be flushed is about to be removed
         Path(long_path(self._path)).unlink(missing_ok=True)
 
     def _sentence(self, error: OSError) -> AudioError:
