@@ -1,0 +1,293 @@
+"""Training examples: random crops of prepared utterances, in an order that is a function of the seed.
+
+Nothing here keeps random state. The crop of an example depends on (seed, epoch, utterance, visit) alone
+and the order of an epoch on (seed, epoch), so the number of workers, a restart in mid-epoch or another
+process beside this one change neither.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from svc.config import TrainConfig
+from svc.data.manifest import PreparedDataset, Utterance
+from svc.errors import DatasetError
+from svc.features.spec import Features, FeatureSpec
+
+RAM_LIMIT_BYTES = 2_000_000_000
+VOLUME_RANGE_DB = (-12.0, 6.0)  # random gain; upwards only as far as the crop's peak allows
+POOL_BATCHES = 32  # length buckets are formed inside pools of this many global batches
+
+
+class Draw(NamedTuple):
+    """One example to be made: utterance `index` of the dataset, for the `visit`-th time in `epoch`."""
+
+    epoch: int
+    index: int
+    visit: int
+
+
+class Sample(NamedTuple):
+    """One crop of T frames: content (T, D), f0_hz interpolated, voiced 0/1, loudness_db (T,), audio (T*hop,)."""
+
+    content: Tensor
+    f0_hz: Tensor
+    voiced: Tensor
+    loudness_db: Tensor
+    audio: Tensor
+    speaker_id: int
+
+
+class Batch(NamedTuple):
+    """Padded crops: content (B, D, T), f0_hz, voiced, loudness_db (B, T), audio (B, T*hop), lengths, speaker_id (B,).
+
+    Beyond `lengths` content, voiced and audio are 0; F0 keeps its last value and loudness is -100 dB.
+    """
+
+    content: Tensor
+    f0_hz: Tensor
+    voiced: Tensor
+    loudness_db: Tensor
+    audio: Tensor
+    lengths: Tensor
+    speaker_id: Tensor
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """The same batch on `device`; the copy does not block where the memory is pinned."""
+        return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
+
+    def split(self, parts: int) -> list["Batch"]:
+        """Cut into `parts` smaller batches (fewer when there are fewer examples), in order."""
+        pieces = [tensor.tensor_split(min(parts, len(self.lengths))) for tensor in self]
+        return [Batch(*fields) for fields in zip(*pieces)]
+
+
+@dataclass(frozen=True)
+class PackedUtterances:
+    """All utterances in memory end to end: audio int16 with a scale per utterance, content float16.
+
+    `samples` and `frames` (U + 1,) are the offsets of the utterances.
+    """
+
+    audio: Tensor
+    scale: Tensor
+    content: Tensor
+    f0_hz: Tensor
+    voiced: Tensor
+    loudness_db: Tensor
+    samples: Tensor
+    frames: Tensor
+
+    @staticmethod
+    def size(utterances: Sequence[Utterance], spec: FeatureSpec) -> int:
+        """Bytes that packing will take."""
+        samples = sum(u.samples for u in utterances)
+        return 2 * samples + sum(u.frames for u in utterances) * (2 * spec.content_dim + 9)
+
+    @staticmethod
+    def read(prepared: PreparedDataset, utterances: Sequence[Utterance]) -> "PackedUtterances":
+        """Read every utterance once."""
+        samples = np.cumsum([0] + [u.samples for u in utterances])
+        frames = np.cumsum([0] + [u.frames for u in utterances])
+        audio = np.zeros(samples[-1], np.int16)
+        scale = np.zeros(len(utterances), np.float32)
+        content = np.zeros((frames[-1], prepared.spec.content_dim), np.float16)
+        f0_hz, loudness = np.zeros(frames[-1], np.float32), np.zeros(frames[-1], np.float32)
+        voiced = np.zeros(frames[-1], np.bool_)
+        for i, utterance in enumerate(utterances):
+            values = prepared.audio(utterance)
+            scale[i] = max(1.0, float(np.abs(values).max(initial=0.0))) / 32767.0
+            audio[samples[i] : samples[i + 1]] = np.round(values / scale[i])
+            part = slice(frames[i], frames[i + 1])
+            features = prepared.features(utterance)
+            content[part], voiced[part] = features.content, features.voiced
+            f0_hz[part], loudness[part] = filled_f0(features), features.loudness_db
+        arrays = (audio, scale, content, f0_hz, voiced, loudness, samples, frames)
+        return PackedUtterances(*(torch.from_numpy(array) for array in arrays))
+
+
+def filled_f0(features: Features) -> np.ndarray:
+    """F0 (T,) interpolated over unvoiced stretches, as models are fed."""
+    from svc.pitch.editing import fill_unvoiced
+
+    return np.asarray(fill_unvoiced(features.f0_hz), np.float32)
+
+
+class VoiceDataset(Dataset[Sample]):
+    """Crops of the utterances of one split; indexed by `Draw`.
+
+    Small datasets are read into memory once (and shared with the workers), large ones stay on disk.
+    Raises DatasetError when the split is empty.
+    """
+
+    def __init__(
+        self,
+        prepared: PreparedDataset,
+        utterances: Sequence[Utterance],
+        train: TrainConfig,
+        ram_limit_bytes: int = RAM_LIMIT_BYTES,
+    ) -> None:
+        if not utterances:
+            raise DatasetError("The dataset holds no slice to train on: add recordings and run `svc prepare` again.")
+        self.prepared = prepared
+        self.utterances = list(utterances)
+        self.slice_frames = train.slice_frames
+        self.minimum_frames = train.segment_frames
+        self.volume_augment = train.volume_augment
+        self.seed = train.seed
+        self.speaker_ids = {name: i for i, name in enumerate(prepared.speakers)}
+        fits = PackedUtterances.size(self.utterances, prepared.spec) <= ram_limit_bytes
+        self.packed = PackedUtterances.read(prepared, self.utterances) if fits else None
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    def __getitem__(self, draw: Draw) -> Sample:
+        random = np.random.default_rng([self.seed, *draw])
+        utterance = self.utterances[draw.index]
+        length = min(self.slice_frames, utterance.frames)
+        start = int(random.integers(utterance.frames - length + 1))
+        content, f0_hz, voiced, loudness_db, audio = self._read(draw.index, start, start + length)
+        if self.volume_augment:
+            gain_db = self._gain_db(random, audio)
+            audio = audio * 10.0 ** (gain_db / 20.0)
+            loudness_db = (loudness_db + gain_db).clamp(min=-100.0)
+        return Sample(content, f0_hz, voiced, loudness_db, audio, self.speaker_ids[utterance.speaker])
+
+    @staticmethod
+    def _gain_db(random: np.random.Generator, audio: Tensor) -> float:
+        low, high = VOLUME_RANGE_DB
+        peak = float(audio.abs().max()) if audio.numel() else 0.0
+        headroom = -20.0 * np.log10(max(peak, 1e-5))
+        drawn = float(random.uniform(low, high))
+        return drawn if random.random() < 0.5 and drawn < headroom else 0.0
+
+    def _read(self, index: int, start: int, stop: int) -> tuple[Tensor, ...]:
+        """Frames [start, stop): content, F0, voicing, loudness and the samples below them, padded to whole frames."""
+        hop = self.prepared.spec.hop_length
+        utterance = self.utterances[index]
+        first, last = start * hop, min(stop * hop, utterance.samples)
+        if self.packed is not None:
+            pack = self.packed
+            frame = int(pack.frames[index])
+            part = slice(frame + start, frame + stop)
+            content, f0_hz = pack.content[part].float(), pack.f0_hz[part].clone()
+            voiced, loudness = pack.voiced[part].float(), pack.loudness_db[part].clone()
+            sample = int(pack.samples[index])
+            audio = pack.audio[sample + first : sample + last].float() * pack.scale[index]
+        else:
+            whole = self.prepared.features(utterance)
+            part = slice(start, stop)
+            content = torch.from_numpy(np.array(whole.content[part], np.float32))
+            f0_hz = torch.from_numpy(filled_f0(whole)[part].copy())
+            voiced = torch.from_numpy(np.array(whole.voiced[part], np.float32))
+            loudness = torch.from_numpy(np.array(whole.loudness_db[part], np.float32))
+            audio = torch.from_numpy(np.array(self.prepared.audio(utterance, first, last), np.float32))
+        audio = torch.nn.functional.pad(audio, (0, (stop - start) * hop - len(audio)))
+        return content, f0_hz, voiced, loudness, audio
+
+    def collate(self, samples: list[Sample]) -> Batch:
+        """Pad to the longest crop (at least one decoded segment) and stack."""
+        return collate(samples, self.minimum_frames)
+
+
+def collate(samples: list[Sample], minimum_frames: int = 1) -> Batch:
+    """A `Batch` of the given crops, padded to the longest of them or `minimum_frames`."""
+    lengths = [len(s.f0_hz) for s in samples]
+    frames = max(*lengths, minimum_frames) if lengths else minimum_frames
+    hop = len(samples[0].audio) // lengths[0]
+    count, dim = len(samples), samples[0].content.shape[1]
+    content = torch.zeros(count, dim, frames)
+    f0_hz, voiced = torch.zeros(count, frames), torch.zeros(count, frames)
+    loudness, audio = torch.full((count, frames), -100.0), torch.zeros(count, frames * hop)
+    for i, (sample, n) in enumerate(zip(samples, lengths)):
+        content[i, :, :n] = sample.content.T
+        f0_hz[i, :n], f0_hz[i, n:] = sample.f0_hz, sample.f0_hz[-1]
+        voiced[i, :n], loudness[i, :n] = sample.voiced, sample.loudness_db
+        audio[i, : n * hop] = sample.audio
+    speakers = torch.tensor([s.speaker_id for s in samples])
+    return Batch(content, f0_hz, voiced, loudness, audio, torch.tensor(lengths), speakers)
+
+
+class DrawSampler(Sampler[list[Draw]]):
+    """Batches of draws without end, starting at `(epoch, batch)`; each process sees its own share.
+
+    An epoch visits every utterance once per `slice_frames` of its length, in an order of its own.
+    Utterances of like length (where they are shorter than a crop) share a batch. What does not fill
+    a global batch is left out, another part each epoch; a dataset smaller than one batch is visited
+    more often instead.
+    """
+
+    def __init__(
+        self,
+        frames: Sequence[int],
+        train: TrainConfig,
+        rank: int = 0,
+        processes: int = 1,
+        start: tuple[int, int] = (0, 0),
+    ) -> None:
+        self.lengths = [min(n, train.slice_frames) for n in frames]
+        self.visits = [max(1, n // train.slice_frames) for n in frames]
+        self.batch_size = train.batch_size * train.accumulate
+        self.seed = train.seed
+        self.rank, self.processes = rank, processes
+        self.start = start
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Batches each process sees in an epoch, that is steps per epoch."""
+        return max(1, sum(self.visits) // (self.batch_size * self.processes))
+
+    def position(self, batches: int) -> tuple[int, int]:
+        """Epoch and batch within it after `batches` more batches than `start`."""
+        return divmod(self.start[0] * self.batches_per_epoch + self.start[1] + batches, self.batches_per_epoch)
+
+    def epoch(self, epoch: int) -> list[list[Draw]]:
+        """The batches of this process in `epoch`, in order."""
+        random = np.random.default_rng([self.seed, epoch])
+        draws = [Draw(epoch, i, v) for i, visits in enumerate(self.visits) for v in range(visits)]
+        wanted = self.batches_per_epoch * self.batch_size * self.processes
+        rounds = -(-wanted // len(draws))
+        draws += [Draw(epoch, d.index, d.visit + r * self.visits[d.index]) for r in range(1, rounds) for d in draws]
+        chosen = [draws[i] for i in random.permutation(len(draws))[:wanted]]
+        global_size = self.batch_size * self.processes
+        steps: list[list[Draw]] = []
+        for first in range(0, wanted, POOL_BATCHES * global_size):
+            pool = chosen[first : first + POOL_BATCHES * global_size]
+            pool.sort(key=lambda draw: self.lengths[draw.index])
+            steps += [pool[i : i + global_size] for i in range(0, len(pool), global_size)]
+        own = slice(self.rank * self.batch_size, (self.rank + 1) * self.batch_size)
+        return [steps[i][own] for i in random.permutation(len(steps))]
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        epoch, batch = self.start
+        while True:
+            yield from self.epoch(epoch)[batch:]
+            epoch, batch = epoch + 1, 0
+
+
+def ignore_signals(_worker: int) -> None:
+    """Workers leave Ctrl-C and SIGTERM to the training process, which ends them after it has saved."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    torch.set_num_threads(1)
+
+
+def make_loader(dataset: VoiceDataset, sampler: DrawSampler, workers: int, pin_memory: bool) -> DataLoader[Batch]:
+    """A loader over the sampler's endless batches."""
+    return DataLoader(
+        dataset,
+        batch_sampler=sampler,
+        collate_fn=dataset.collate,
+        num_workers=workers,
+        pin_memory=pin_memory,
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=ignore_signals,
+    )

@@ -1,0 +1,179 @@
+"""One training step: the discriminators' update, then the generator's.
+
+Losses carry the names of `svc.config.LossWeights`. Nothing here waits for the device: losses stay tensors
+until the loop asks for them, and whether one was not a number is collected in a flag on the device.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from svc.audio.spectrogram import linear_spectrogram
+from svc.data.dataset import Batch
+from svc.models.vits import losses
+from svc.models.vits.voice_model import ModelInput, TrainOutput
+from svc.training.state import TrainState
+
+
+@dataclass
+class Generated:
+    """What the generator made of a batch, and the recorded audio (B, 1, S) of the same segments."""
+
+    output: TrainOutput
+    real: Tensor
+
+
+def train_step(state: TrainState, batch: Batch) -> dict[str, Tensor]:
+    """One update of discriminators and generator from `batch`; the detached losses by name (scalars on the device).
+
+    The batch is worked through in `state.splits` parts whose gradients add up to those of the whole. All
+    randomness of the step is a function of (seed, step, process), so a resumed run repeats it exactly.
+    """
+    _seed(state)
+    state.set_learning_rates()
+    parts = batch.to(state.device).split(state.splits)
+    # With one part both updates share one pass of the generator; with more, keeping every graph would undo the saving.
+    shared = generate(state, parts[0]) if len(parts) == 1 else None
+    found: dict[str, Tensor] = {}
+    if state.adversarial:
+        found |= discriminator_step(state, parts, shared)
+    found |= generator_step(state, parts, shared)
+    state.note_finite(found)
+    state.ema.update()
+    state.step += 1
+    return found
+
+
+def _seed(state: TrainState) -> None:
+    processes = state.accelerator.num_processes
+    number = (state.config.seed * 1_000_003 + state.step) * processes + state.accelerator.process_index
+    torch.manual_seed(number % (2**63))
+
+
+def model_input(batch: Batch, spectrogram: Tensor | None = None) -> ModelInput:
+    """A batch as the model takes it."""
+    return ModelInput(
+        content=batch.content,
+        f0_hz=batch.f0_hz,
+        voiced=batch.voiced,
+        loudness_db=batch.loudness_db,
+        lengths=batch.lengths,
+        speaker_id=batch.speaker_id,
+        spectrogram=spectrogram,
+    )
+
+
+def generate(state: TrainState, batch: Batch) -> Generated:
+    """The generator's training pass over a batch, spectrograms computed here on the device."""
+    spec, segment = state.spec, state.config.segment_frames
+    with torch.no_grad():
+        spectrogram = linear_spectrogram(batch.audio, spec.n_fft, spec.hop_length)
+    from_prior = state.config.losses.prior_mel > 0
+    output = state.generator(model_input(batch, spectrogram), segment, prior_audio=from_prior)
+    return Generated(output, audio_segments(batch.audio, output.starts, segment, spec.hop_length))
+
+
+def audio_segments(audio: Tensor, starts: Tensor, frames: int, hop: int) -> Tensor:
+    """The samples (B, 1, frames * hop) of `audio` (B, N) from frame `starts` (B,) on."""
+    index = starts.unsqueeze(1) * hop + torch.arange(frames * hop, device=audio.device)
+    return audio.gather(1, index).unsqueeze(1)
+
+
+def discriminator_step(state: TrainState, parts: list[Batch], shared: Generated | None) -> dict[str, Tensor]:
+    """Update the discriminators to tell recorded from generated segments."""
+    state.discriminator.requires_grad_(True)
+    state.discriminator_optimiser.zero_grad(set_to_none=True)
+    total = 0.0
+    for part, last in _with_last(parts):
+        with torch.no_grad() if shared is None else nullcontext():
+            made = shared or generate(state, part)
+        with _synchronised(state, state.discriminator, last):
+            # One pass over both halves: DDP counts one forward per backward, and devices like larger batches.
+            both = state.discriminator(torch.cat([made.real, made.output.audio.detach()]))
+            real, fake = halves(both)
+            loss = losses.discriminator_loss(real, fake) * _share(part, parts)
+            state.accelerator.backward(loss)
+        total = total + loss.detach()
+    norm = _clip(state, state.discriminator_optimiser, state.discriminator)
+    state.discriminator_optimiser.step()
+    return {"discriminator": total, "discriminator_gradient": norm}
+
+
+def halves(outputs: list[losses.DiscriminatorOutput]) -> tuple[list, list]:
+    """Split discriminator outputs of a doubled batch into those of its first and its second half."""
+    first, second = [], []
+    for score, features in outputs:
+        n = len(score) // 2
+        first.append((score[:n], [f[: len(f) // 2] for f in features]))
+        second.append((score[n:], [f[len(f) // 2 :] for f in features]))
+    return first, second
+
+
+def generator_step(state: TrainState, parts: list[Batch], shared: Generated | None) -> dict[str, Tensor]:
+    """Update the voice model by the weighted sum of its losses."""
+    state.discriminator.requires_grad_(False)
+    state.generator_optimiser.zero_grad(set_to_none=True)
+    found: dict[str, Tensor] = {}
+    for part, last in _with_last(parts):
+        with _synchronised(state, state.generator, last):
+            values = generator_losses(state, shared or generate(state, part))
+            weights = state.config.losses
+            total = sum(getattr(weights, name) * value for name, value in values.items()) * _share(part, parts)
+            state.accelerator.backward(total)
+        for name, value in values.items():
+            found[name] = found.get(name, 0.0) + value.detach() * _share(part, parts)
+    found["generator_gradient"] = _clip(state, state.generator_optimiser, state.generator)
+    state.generator_optimiser.step()
+    return found
+
+
+def generator_losses(state: TrainState, made: Generated) -> dict[str, Tensor]:
+    """The generator's losses by name, those whose weight is 0 left out."""
+    output, weights, rate = made.output, state.config.losses, state.spec.sample_rate
+    found: dict[str, Tensor] = {}
+    if weights.mel:
+        found["mel"] = losses.mel_loss(made.real, output.audio, rate)
+    if weights.kl:
+        found["kl"] = losses.kl_loss(
+            output.z_p, output.posterior_log_std, output.prior_mean, output.prior_log_std, output.mask
+        )
+    if weights.f0 and output.predicted_lf0 is not None:
+        predicted, target = output.predicted_lf0.unsqueeze(1), output.target_lf0.unsqueeze(1)
+        found["f0"] = losses.f0_loss(predicted, target, output.mask)
+    if weights.prior_mel:
+        found["prior_mel"] = losses.mel_loss(made.real, output.prior_audio, rate)
+    if state.adversarial:
+        # The bare module: DDP must not expect gradients of discriminators that are frozen here.
+        discriminator = state.accelerator.unwrap_model(state.discriminator, keep_fp32_wrapper=True)
+        fake = discriminator(output.audio)
+        if weights.adversarial:
+            found["adversarial"] = losses.generator_adversarial_loss(fake)
+        if weights.feature_matching:
+            with torch.no_grad():
+                real = discriminator(made.real)
+            found["feature_matching"] = losses.feature_matching_loss(real, fake)
+    return found
+
+
+def _share(part: Batch, parts: list[Batch]) -> float:
+    return len(part.lengths) / sum(len(p.lengths) for p in parts)
+
+
+def _with_last(parts: list[Batch]) -> Iterator[tuple[Batch, bool]]:
+    return ((part, i == len(parts) - 1) for i, part in enumerate(parts))
+
+
+@contextmanager
+def _synchronised(state: TrainState, module: nn.Module, last: bool) -> Iterator[None]:
+    """Gradients travel between processes only with the last part."""
+    with nullcontext() if last else state.accelerator.no_sync(module):
+        yield
+
+
+def _clip(state: TrainState, optimiser: torch.optim.Optimizer, module: nn.Module) -> Tensor:
+    """Limit the gradient norm; its value before that."""
+    state.accelerator.unscale_gradients(optimiser)
+    return torch.nn.utils.clip_grad_norm_(module.parameters(), state.config.gradient_clip)

@@ -1,0 +1,134 @@
+"""Starting from a trained voice and trained discriminators instead of random weights."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from svc.checkpoint.voice import Voice, load_voice
+from svc.config import ModelConfig
+from svc.errors import CheckpointError
+from svc.features.spec import FeatureSpec
+from svc.models.vits.voice_model import VoiceModel
+from svc.training.progress import MessageSink
+from svc.training.state import DiscriminatorSet
+
+DISCRIMINATOR_FORMAT = "svc-discriminator"
+DISCRIMINATOR_VERSION = 1
+SPEAKER_TABLE = "speaker.weight"
+
+
+def start_from_voice(
+    model: VoiceModel, path: Path, spec: FeatureSpec, speakers: list[str], messages: MessageSink
+) -> dict[str, str]:
+    """Copy a base voice's weights into `model`; what names the base for the new voice's provenance.
+
+    Every weight must have the shape the model asks for, except the speaker table: singers known to the base
+    by the same name keep their row, others start at the mean of the base's rows, and a message names them.
+    Raises SpecMismatchError when the base was made for other features, CheckpointError when it lacks its
+    training parts or has other model settings.
+    """
+    base = load_voice(path)
+    spec.require(base.spec, f"The base voice {path}")
+    _require_settings(base.config, model.config, path)
+    wanted = model.state_dict()
+    missing = sorted(set(wanted) - set(base.state))
+    if missing:
+        raise CheckpointError(
+            f"The base voice {path} lacks {len(missing)} weights needed for training (first: {missing[0]}): "
+            "use a voice that was saved with its training parts."
+        )
+    foreign = sorted(set(base.state) - set(wanted))
+    if foreign:
+        raise CheckpointError(f"The base voice {path} holds {len(foreign)} unknown weights (first: {foreign[0]}).")
+    taken = {name: base.state[name] for name in wanted if name != SPEAKER_TABLE}
+    taken[SPEAKER_TABLE] = _speaker_rows(base, speakers, messages)
+    for name, tensor in taken.items():
+        if tensor.shape != wanted[name].shape:
+            raise CheckpointError(
+                f"The base voice {path} does not fit: {name} is {tuple(tensor.shape)}, "
+                f"the model needs {tuple(wanted[name].shape)}: use the model settings of the base."
+            )
+    model.load_state_dict(taken)
+    return {"file": path.name, "sha256": _sha256(path)}
+
+
+def _require_settings(base: ModelConfig, mine: ModelConfig, path: Path) -> None:
+    theirs, ours = base.model_dump(), mine.model_dump()
+    different = [name for name in ours if ours[name] != theirs[name] and name != "dropout"]
+    if different:
+        parts = ", ".join(f"model.{name} is {theirs[name]} there and {ours[name]} here" for name in different)
+        raise CheckpointError(
+            f"The base voice {path} has other model settings ({parts}): use the settings of the base."
+        )
+
+
+def _speaker_rows(base: Voice, speakers: list[str], messages: MessageSink) -> Tensor:
+    table = base.state[SPEAKER_TABLE].float()
+    known = {speaker.name: row for row, speaker in zip(table, base.speakers)}
+    new = [name for name in speakers if name not in known]
+    if new:
+        messages(
+            f"The base voice's speaker table knows {len(known)} singers ({_some(list(known))}) and could not be used "
+            f"for {_some(new)}: they start at the mean of its rows."
+        )
+    return torch.stack([known.get(name, table.mean(dim=0)) for name in speakers])
+
+
+def _some(names: list[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def save_discriminator(path: Path, discriminator: DiscriminatorSet, step: int) -> None:
+    """Write the discriminators as safetensors, so that another run can start from them."""
+    from safetensors.torch import save_file
+
+    header = {
+        "format": DISCRIMINATOR_FORMAT,
+        "version": DISCRIMINATOR_VERSION,
+        "names": list(discriminator.members),
+        "step": step,
+    }
+    part = path.with_name(f".{path.name}.part")
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in discriminator.state_dict().items()}
+    try:
+        save_file(tensors, part, {"svc": json.dumps(header)})
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise CheckpointError(f"{path} could not be written ({error}): free some disk space.") from error
+
+
+def load_discriminator(path: Path, discriminator: DiscriminatorSet) -> None:
+    """Copy the weights of a file of `save_discriminator`; CheckpointError unless names and shapes are the same."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            header = json.loads((file.metadata() or {}).get("svc", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, ValueError) as error:
+        raise CheckpointError(f"The base discriminator {path} cannot be read ({error}).") from error
+    if header.get("format") != DISCRIMINATOR_FORMAT or header.get("version") != DISCRIMINATOR_VERSION:
+        raise CheckpointError(
+            f"{path} is not a discriminator file of version {DISCRIMINATOR_VERSION}: "
+            "use the discriminator.safetensors of a finished run."
+        )
+    if header["names"] != list(discriminator.members):
+        raise CheckpointError(
+            f"The base discriminator {path} is of {', '.join(header['names'])}, the settings ask for "
+            f"{', '.join(discriminator.members)}: set train.discriminator and train.extra_discriminators alike."
+        )
+    try:
+        discriminator.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"The base discriminator {path} does not fit: {str(error).splitlines()[1].strip()}"
+        ) from error
