@@ -1,5 +1,7 @@
 """Changes to F0 curves: arrays (T,) in Hz with 0 for unvoiced in, new arrays of the same shape out."""
 
+from itertools import pairwise
+
 import numpy as np
 
 A4_HZ = 440.0
@@ -87,7 +89,7 @@ def _pieces(f0: np.ndarray) -> list[tuple[int, int]]:
     for start, stop in voiced_runs(f0 > 0):
         jumps = np.flatnonzero(np.abs(np.diff(np.log2(f0[start:stop]))) > 0.5) + start + 1
         edges = [start, *jumps.tolist(), stop]
-        out.extend(zip(edges[:-1], edges[1:]))
+        out.extend(pairwise(edges))
     return out
 
 
