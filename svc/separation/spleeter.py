@@ -1,0 +1,93 @@
+"""Spleeter's two stems (Deezer, MIT): the separator that ships with the toolkit."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from svc.errors import WeightError
+from svc.separation.masking import MaskStream
+from svc.separation.separator import Separator, VocalStream
+from svc.separation.unet import SpleeterUNet
+from svc.weights import WeightFile
+
+WEIGHTS = WeightFile(
+    name="spleeter.safetensors",
+    sha256="31d21bd07551a97bfb456bb2f00d441b9dec1e4e1bca122c3331e23ca9234f9d",
+    bytes=21_542_288,
+    licence="MIT",
+    purpose="separation of vocals and accompaniment with Spleeter",
+)
+
+N_FFT = 4096
+HOP = 1024
+BINS = 1024  # the networks see the lowest 1,024 bins, up to 11 kHz
+BLOCK_FRAMES = 512  # what the networks were trained on, 11.9 s
+STEP_FRAMES = 384
+TOP_BINS = 128  # 9.6 to 11 kHz: their mean mask continues above
+
+
+class Spleeter(Separator):
+    """Deezer's 2-stem U-Nets with overlapping blocks and a mask for the band above 11 kHz.
+
+    `plain` is the published method instead: blocks of 512 frames without overlap, and everything above 11 kHz left in
+    the accompaniment. `weights` is a safetensors file in the form of the embedded one (WeightError if it is not).
+    """
+
+    name = "spleeter"
+    quality_note = "spleeter: a trained network of 2019; in dense mixes some accompaniment stays in the vocals."
+    sample_rate = 44_100
+
+    def __init__(self, device: str = "cpu", plain: bool = False, weights: Path | None = None) -> None:
+        super().__init__(device)
+        self.plain = plain
+        self._vocals, self._accompaniment = load_networks(weights or WEIGHTS.path(), device)
+
+    def open_stream(self, pair: Callable[[], Iterator[np.ndarray]]) -> VocalStream:
+        """A stream of masked blocks; a block is 11.9 s long."""
+        step = BLOCK_FRAMES if self.plain else STEP_FRAMES
+        return MaskStream(self.mask, N_FFT, HOP, BLOCK_FRAMES, step, self.device)
+
+    def mask(self, spectrum: Tensor) -> Tensor:
+        """The share (0..1) of the vocals in each bin of (2, 2049, T) complex, T a multiple of 64.
+
+        v^2 / (v^2 + a^2) with both networks' magnitudes; above the band they know, the mean of its top bins.
+        """
+        magnitude = spectrum[:, :BINS].abs().transpose(1, 2).unsqueeze(0)
+        voice, rest = self._vocals(magnitude) ** 2, self._accompaniment(magnitude) ** 2
+        known = (voice / (voice + rest + 1e-10)).squeeze(0).transpose(1, 2)
+        above = spectrum.shape[1] - BINS
+        if self.plain:
+            return torch.nn.functional.pad(known, (0, 0, 0, above))
+        top = known[:, -TOP_BINS:].mean(dim=1, keepdim=True)
+        return torch.cat([known, top.expand(-1, above, -1)], dim=1)
+
+
+def load_networks(path: Path, device: str) -> tuple[SpleeterUNet, SpleeterUNet]:
+    """The networks of vocals and accompaniment from one safetensors file, ready to use.
+
+    Tensors stored in 8 bits carry a partner `<name>.scale` that broadcasts over them; all others are floats.
+    Raises WeightError when the file is damaged or holds other tensors.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        stored = load_file(path)
+        state = {
+            key: value.float() * stored[f"{key}.scale"].float() if value.dtype == torch.int8 else value.float()
+            for key, value in stored.items()
+            if not key.endswith(".scale")
+        }
+        networks = []
+        for stem in ("vocals", "accompaniment"):
+            network = SpleeterUNet()
+            network.load_state_dict(
+                {k.removeprefix(f"{stem}."): v for k, v in state.items() if k.startswith(f"{stem}.")}
+            )
+            networks.append(network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last))
+    except (SafetensorError, RuntimeError, KeyError, OSError) as error:
+        raise WeightError(f"{path} is not a Spleeter weight file of this toolkit ({error}): reinstall it.") from error
+    return networks[0], networks[1]
