@@ -29,3 +29,26 @@ def shared_dir() -> Path:
 def asset(name: str) -> Path:
     """Path of an embedded asset file; the file ships with the package."""
     return ASSETS / name
+
+
+def recipe(name: str) -> Path:
+    """A recipe by name ("fast") or the path of a YAML file; ConfigError names the recipes that ship."""
+    from svc.errors import ConfigError
+
+    if name.endswith((".yaml", ".yml")) or "/" in name or "\\" in name:
+        return Path(name)
+    folders = [Path(__file__).parent / "configs", Path(__file__).parents[1] / "configs"]
+    for folder in folders:
+        if (folder / f"{name}.yaml").is_file():
+            return folder / f"{name}.yaml"
+    known = sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
+    raise ConfigError(f"There is no recipe '{name}': use {', '.join(known)}, or the path of a YAML file.")
+
+
+def run_dir(name: str) -> Path:
+    """Folder of the run called `name`; ConfigError for a name that would leave runs/."""
+    from svc.errors import ConfigError
+
+    if not name or name in {".", ".."} or any(c in name for c in '/\\:*?"<>|') or name.startswith("~"):
+        raise ConfigError(f"'{name}' cannot be the name of a run: use letters, digits, spaces, dots and dashes.")
+    return runs_dir() / name

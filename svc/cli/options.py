@@ -1,0 +1,59 @@
+"""Parameters that several commands share, and how settings on the command line become a Config."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Group, Parameter
+
+from svc.config import Config, ConvertOptions, Settings, load_config
+from svc.paths import recipe
+
+SETTINGS = Group("Settings (override the recipe)", sort_key=100)
+
+Device = Annotated[
+    Literal["auto", "cpu", "cuda", "mps"], Parameter(help="Where to compute; auto takes a GPU if there is one.")
+]
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print the result as JSON on stdout.")]
+Recipe = Annotated[str, Parameter(help="A recipe's name (fast, quality, ...) or a YAML file.")]
+Overrides = Annotated[Config, Parameter(name="*", group=SETTINGS)]
+Options = Annotated[ConvertOptions, Parameter(name="*")]
+Separate = Annotated[
+    str | None, Parameter(help="spleeter, demucs, basic, or none for recordings that hold vocals only.")
+]
+
+
+def resolve_config(config: str, overrides: Settings | None, changes: dict[str, Any]) -> Config:
+    """The recipe, then flags like --train.batch-size, then the command's own short flags (None: not given)."""
+    from svc.config import merge
+
+    data = overrides.model_dump(exclude_unset=True) if overrides is not None else {}
+    for dotted, value in changes.items():
+        if value is not None:
+            group, _, name = dotted.partition(".")
+            data = merge(data, {group: {name: value}})
+    return load_config(recipe(config), data)
+
+
+def pick_device(name: str) -> str:
+    """A torch device name; SvcError when the one asked for is not there."""
+    import torch
+
+    from svc.errors import SvcError
+
+    if name == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there[name]:
+        raise SvcError(f"There is no {name} device on this machine: use --device cpu, or --device auto.")
+    return name
+
+
+def require_exists(path: Path, what: str) -> Path:
+    """`path`, or an error that says which `what` is not there."""
+    from svc.errors import SvcError
+
+    if not path.exists():
+        raise SvcError(f"The {what} '{path}' does not exist: check the name.")
+    return path

@@ -1,0 +1,111 @@
+"""`svc train`: a singer's recordings to a voice."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from svc.cli.console import emit, say, stage
+from svc.cli.options import Device, Json, Overrides, Recipe, Separate, pick_device, require_exists, resolve_config
+from svc.config import Config
+
+Base = Annotated[str, Parameter(help="Voice file to start from, 'builtin' for the one that ships, or 'none'.")]
+
+
+def train(
+    singer_dir: Path,
+    *,
+    run: str,
+    config: Recipe = "fast",
+    base: Base = "none",
+    resume: Annotated[bool, Parameter(negative="", help="Continue this run from its newest training state.")] = False,
+    resume_previous: Annotated[
+        bool, Parameter(negative="", help="Continue from the state before the newest, when that one is damaged.")
+    ] = False,
+    max_minutes: float | None = None,
+    max_steps: int | None = None,
+    separate: Separate = None,
+    device: Device = "auto",
+    json: Json = False,
+    settings: Overrides | None = None,
+) -> int:
+    """Train a voice from a folder of raw songs or vocals, or from a prepared dataset.
+
+    Parameters
+    ----------
+    singer_dir
+        A folder of recordings, a folder with one folder per singer, or the output of `svc prepare`.
+    run
+        Name of the run; everything is written to runs/NAME.
+    max_minutes
+        Stop training after this many minutes.
+    max_steps
+        Stop training at this step.
+    """
+    from svc.paths import run_dir
+
+    require_exists(singer_dir, "folder")
+    changes = {"train.max_minutes": max_minutes, "train.max_steps": max_steps, "prepare.separate": separate}
+    resolved = resolve_config(config, settings, changes)
+    place, chosen = run_dir(run), pick_device(device)
+    dataset = prepared_dataset(singer_dir, place, resolved, chosen)
+    result = run_training(dataset, place, resolved, base_path(base), "previous" if resume_previous else resume, chosen)
+    summary = {
+        "voice": str(result.voice_path),
+        "steps": result.steps,
+        "metrics": result.metrics,
+        "tensorboard": str(place / "tensorboard"),
+    }
+    scores = ", ".join(f"{name} {value:.3f}" for name, value in result.metrics.items() if "/" in name)
+    emit(summary, json, f"{result.steps} steps -> {result.voice_path}\n{scores}".rstrip())
+    return 0
+
+
+def prepared_dataset(singer_dir: Path, place: Path, config: Config, device: str) -> Path:
+    """`singer_dir` itself if it is a prepared dataset, else what preparing it gives, in the run folder."""
+    from svc.data.manifest import MANIFEST_NAME
+    from svc.data.prepare import prepare_dataset
+
+    if (singer_dir / MANIFEST_NAME).is_file():
+        return singer_dir
+    dataset = place / "dataset"
+    with stage(f"Preparing {singer_dir.name}") as update:
+        prepare_dataset(singer_dir, dataset, config, device=device, progress=update)
+    say(f"The report on the recordings is in {dataset / 'report.md'}")
+    return dataset
+
+
+def run_training(dataset: Path, place: Path, config: Config, base: Path | None, resume: bool | str, device: str):
+    """Train with a progress bar; a TrainResult."""
+    from svc.training.loop import train_voice
+
+    with stage("Training") as update:
+        bar = _Bar(update, config.train.max_minutes)
+        return train_voice(config, dataset, place, base=base, resume=resume, device=device, progress=bar, messages=say)
+
+
+class _Bar:
+    """Turns the training's reports into a progress bar with speed, time left and losses."""
+
+    def __init__(self, update, max_minutes: float | None) -> None:
+        self._update = update
+
+    def update(
+        self, step: int, total: int, losses: dict[str, float], steps_per_second: float, seconds_left: float
+    ) -> None:
+        """See svc.training.progress.TrainProgress."""
+        elapsed = step / steps_per_second if steps_per_second > 0 else 0.0
+        fraction = elapsed / (elapsed + seconds_left) if elapsed + seconds_left > 0 else step / total
+        shown = " ".join(f"{name.split('/')[-1]} {value:.2f}" for name, value in losses.items())
+        self._update(fraction, f"step {step}  {steps_per_second:.2f}/s  {seconds_left / 60:.1f} min left  {shown}")
+
+
+def base_path(base: str) -> Path | None:
+    """The file that --base means; None for 'none'."""
+    from svc.errors import SvcError
+
+    if base == "none":
+        return None
+    if base == "builtin":
+        raise SvcError("This version ships no base voice: use --base none, or --base FILE with a voice of your own.")
+    return require_exists(Path(base), "base voice")
