@@ -182,7 +182,7 @@ def build_state(
 ) -> TrainState:
     """The state of step 0 around given models, placed on the accelerator's device."""
     train = config.train
-    fused = accelerator.device.type == "cuda"
+    fused = accelerator.device.type in ("cuda", "cpu")
     model.to(accelerator.device)
     ema = Ema(model, train.ema_decay)
     if train.compile and accelerator.device.type == "cuda":

@@ -97,7 +97,7 @@ def discriminator_step(state: TrainState, parts: list[Batch], shared: Generated 
             loss = losses.discriminator_loss(real, fake) * _share(part, parts)
             state.accelerator.backward(loss)
         total = total + loss.detach()
-    norm = _clip(state, state.discriminator_optimiser, state.discriminator)
+    norm = _clip(state, state.discriminator_optimiser, state.discriminator, float("inf"))
     state.discriminator_optimiser.step()
     return {"discriminator": total, "discriminator_gradient": norm}
 
@@ -125,7 +125,7 @@ def generator_step(state: TrainState, parts: list[Batch], shared: Generated | No
             state.accelerator.backward(total)
         for name, value in values.items():
             found[name] = found.get(name, 0.0) + value.detach() * _share(part, parts)
-    found["generator_gradient"] = _clip(state, state.generator_optimiser, state.generator)
+    found["generator_gradient"] = _clip(state, state.generator_optimiser, state.generator, state.config.gradient_clip)
     state.generator_optimiser.step()
     return found
 
@@ -173,7 +173,7 @@ def _synchronised(state: TrainState, module: nn.Module, last: bool) -> Iterator[
         yield
 
 
-def _clip(state: TrainState, optimiser: torch.optim.Optimizer, module: nn.Module) -> Tensor:
+def _clip(state: TrainState, optimiser: torch.optim.Optimizer, module: nn.Module, limit: float) -> Tensor:
     """Limit the gradient norm; its value before that."""
     state.accelerator.unscale_gradients(optimiser)
-    return torch.nn.utils.clip_grad_norm_(module.parameters(), state.config.gradient_clip)
+    return torch.nn.utils.clip_grad_norm_(module.parameters(), limit)
