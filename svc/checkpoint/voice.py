@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from svc.config import ModelConfig, build
 from svc.errors import CheckpointError, ConfigError
@@ -87,14 +88,11 @@ class Voice:
         otherwise the model can be trained further. Raises CheckpointError naming every weight that is
         missing, unexpected or of another shape.
         """
-        from svc.models.vits.voice_model import VoiceModel
-
-        self.check()
-        training_parts = self.has_training_parts and not inference
-        state = self.state if training_parts else without_training_parts(self.state)
-        # Initial values are overwritten, so they must not move the caller's random numbers.
-        with torch.random.fork_rng(devices=[]):
-            model = VoiceModel(self.config, self.shape, training_parts)
+        model = self._unfilled_model()
+        state = self.state
+        if inference:
+            model.posterior = None
+            state = without_training_parts(state)
         model.load_state_dict(state, strict=True)
         model.eval()
         if inference:
@@ -104,15 +102,21 @@ class Voice:
 
     def check(self) -> None:
         """Raise CheckpointError unless the weights are exactly those that config, spec and speakers ask for."""
+        self._unfilled_model()
+
+    def _unfilled_model(self) -> "VoiceModel":
+        """A model that the weights fit, still without them."""
         from svc.models.vits.voice_model import VoiceModel
 
         if not self.speakers:
             raise CheckpointError("The voice names no speaker: export it again from its training run.")
         try:
-            with torch.random.fork_rng(devices=[]), torch.device("meta"):
-                expected = VoiceModel(self.config, self.shape, self.has_training_parts).state_dict()
+            # What initialisation still draws must not move the caller's random numbers.
+            with torch.random.fork_rng(devices=[]), _NoInitialValues():
+                model = VoiceModel(self.config, self.shape, self.has_training_parts)
         except ConfigError as error:
             raise CheckpointError(f"The voice's settings do not fit together: {error}") from error
+        expected = model.state_dict()
         missing = [key for key in expected if key not in self.state]
         extra = [key for key in self.state if key not in expected]
         if missing or extra:
@@ -132,6 +136,16 @@ class Voice:
                 f"The voice's weights have other shapes than its settings say ({_listing(wrong)}): "
                 "export it again from its training run."
             )
+        return model
+
+
+class _NoInitialValues(TorchFunctionMode):
+    """Leaves new weights unset: they are about to be overwritten, and drawing them takes most of the time."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (Tensor.normal_, Tensor.uniform_):
+            return args[0]
+        return func(*args, **(kwargs or {}))
 
 
 def without_training_parts(state: dict[str, Tensor]) -> dict[str, Tensor]:
