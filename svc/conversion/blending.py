@@ -8,7 +8,7 @@ from svc.conversion.windows import crossfade_gains
 SILENCE_DB = -66.0
 """Source frames below this level (dB of full scale) are silence: the result fades out there."""
 SILENCE_RANGE_DB = 12.0
-ENVELOPE_SECONDS = 0.05
+ENVELOPE_SECONDS = 0.1
 LARGEST_GAIN_DB = 18.0
 TONAL_DB = 6.0
 """An unvoiced frame whose energy below 1 kHz lies within this of its whole energy may hide a sung note."""
@@ -39,8 +39,8 @@ def loudness_gain(
 ) -> np.ndarray:
     """Gain (N,) that moves the short-time level of `result` towards that of `source`.
 
-    Levels are mean powers over 50 ms. `amount` 0 leaves the result as it is, 1 gives it the source's envelope. The gain
-    is limited to 18 dB upwards, so that a place where the voice made nothing does not become noise.
+    Levels are mean powers over 100 ms. `amount` 0 leaves the result as it is, 1 gives it the source's envelope. The
+    gain is limited to 18 dB upwards, so that a place where the voice made nothing does not become noise.
     """
     frames = max(1, round(ENVELOPE_SECONDS * sample_rate / hop_length)) | 1
     powers = [

@@ -1,6 +1,5 @@
 """A voice, loaded and ready: vocals in, the same song sung by the voice out."""
 
-import difflib
 import hashlib
 import math
 from collections.abc import Callable
@@ -35,7 +34,6 @@ class Converter:
         self.voice = voice
         self.device = resolve_device(device)
         self.model = voice.build(self.device)
-        self.model.eval()
         self.extractor = FeatureExtractor(voice.spec, self.device)
         self._other_pitch: dict[str, FeatureExtractor] = {}
 
@@ -68,8 +66,8 @@ class Converter:
     def convert(self, audio: Audio, options: ConvertOptions | None = None, progress: Progress | None = None) -> Audio:
         """The vocals `audio` sung by the voice: mono, at the voice's rate, round(N * rate / audio.sample_rate) samples.
 
-        Same audio, options and device give the same samples. Raises AudioError for audio without a sample, ConfigError
-        for a speaker the voice does not have.
+        Same audio, options and device give the same samples. Raises AudioError for audio without a sample,
+        CheckpointError for a speaker the voice does not have.
         """
         return self.convert_reported(audio, options, progress)[0]
 
@@ -103,7 +101,9 @@ class Converter:
         options = options or ConvertOptions()
         if source.length == 0:
             raise AudioError("The audio holds no samples: there is nothing to convert.")
-        stream = SongStream(self.model, self.extractor, self._pitch(options), self._speaker(options), options)
+        index = self.voice.speaker_index(options.speaker)
+        speaker = (index, self.voice.speakers[index])
+        stream = SongStream(self.model, self.extractor, self._pitch(options), speaker, options)
         return stream.run(source, write, progress)
 
     def _pitch(self, options: ConvertOptions) -> FeatureExtractor:
@@ -114,17 +114,6 @@ class Converter:
         if name not in self._other_pitch:
             self._other_pitch[name] = FeatureExtractor(replace(self.spec, pitch_estimator=name), self.device)
         return self._other_pitch[name]
-
-    def _speaker(self, options: ConvertOptions):
-        names = [speaker.name for speaker in self.voice.speakers]
-        if options.speaker is None:
-            return 0, self.voice.speakers[0]
-        if options.speaker not in names:
-            near = difflib.get_close_matches(options.speaker, names, n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else ""
-            raise ConfigError(f"The voice has no speaker '{options.speaker}'.{hint} It has: {', '.join(names)}.")
-        index = names.index(options.speaker)
-        return index, self.voice.speakers[index]
 
 
 def resolve_device(name: str) -> str:

@@ -18,7 +18,6 @@ import numpy as np
 
 from svc.audio.reading import AudioInfo, AudioReader, probe
 from svc.audio.resampling import StreamResampler
-from svc.audio.signal import Audio
 from svc.audio.writing import AudioWriter
 from svc.config import ConvertOptions
 from svc.conversion.converter import Converter
@@ -29,8 +28,7 @@ from svc.errors import AudioError, SvcError
 
 Progress = Callable[[float], None]
 BLOCK_SECONDS = 20.0
-SEPARATION_SECONDS = 60.0
-SEPARATION_CONTEXT_SECONDS = 4.0
+SEPARATION_BLOCK = 1 << 16
 SHARES = {"separation": 0.3, "conversion": 0.6, "remix": 0.1}
 CLIP_TOLERANCE = 1.0001
 
@@ -167,11 +165,30 @@ class SongJob:
 
     def _separate(self, progress: Progress) -> tuple[RawFile, VocalImage]:
         """The vocals at the song's rate and channels, and their stereo image."""
+        from svc.registry import SEPARATORS
+        from svc.separation.separator import Source
+
         vocals, meter = self._file("vocals.f32", self.channels), ImageMeter(self.rate, self.channels)
-        for block in separated_vocals(self.source, self.options.separate, self.converter.device):
-            vocals.write(block)
-            meter.add(block)
-            progress(min(1.0, vocals.length / max(1, self.info.frames)))
+
+        def keep(voice: np.ndarray, _: np.ndarray) -> None:
+            vocals.write(voice)
+            meter.add(voice)
+
+        def blocks() -> Iterator[np.ndarray]:
+            with AudioReader(self.source) as reader:
+                yield from reader.blocks(SEPARATION_BLOCK)
+
+        method = self.options.separate
+        song = Source(self.rate, self.channels, self.info.frames, blocks)
+        try:
+            SEPARATORS.create(method, device=self.converter.device).separate_stream(song, keep, progress)
+        except SvcError:
+            raise
+        except Exception as error:
+            raise AudioError(
+                f"Separating {self.source} with '{method}' failed ({type(error).__name__}: {error}): choose another "
+                "method, or give vocals only with the method 'none'."
+            ) from error
         return vocals, meter.image()
 
     def _convert(self, vocals: RawFile, image: VocalImage, progress: Progress) -> tuple[RawFile, ConversionReport]:
@@ -223,63 +240,6 @@ class SongJob:
                 rest = block - vocals.read_channels(start, stop)
                 yield sung + rest_gain * rest
                 start = stop
-
-
-def separated_vocals(path: Path, method: str, device: str) -> Iterator[np.ndarray]:
-    """The vocals of the song at `path` as consecutive float32 (C, n) blocks, exactly as long as the song.
-
-    A minute is separated at a time, with four seconds of the song on both sides, and the minutes are faded into each
-    other in the middle of what they share. Raises AudioError if the method fails.
-    """
-    from svc.registry import SEPARATORS
-
-    separator = SEPARATORS.create(method, device=device)
-    with AudioReader(path) as reader:
-        rate = reader.info.sample_rate
-        core, context = round(SEPARATION_SECONDS * rate), round(SEPARATION_CONTEXT_SECONDS * rate)
-        tail: np.ndarray | None = None
-        for part, begins, ends in _overlapping(reader.blocks(core), context):
-            vocals = _vocals_of(separator, part, rate, path)
-            keep_from = 0 if begins else context // 2
-            keep_to = vocals.shape[1] if ends else vocals.shape[1] - context // 2
-            if tail is not None:
-                fade = (np.arange(context, dtype=np.float32) + 0.5) / context
-                head = vocals[:, keep_from : keep_from + context]
-                # Both are estimates of the same vocals, hence a linear fade.
-                yield tail[:, : head.shape[1]] * (1 - fade[: head.shape[1]]) + head * fade[: head.shape[1]]
-                keep_from += head.shape[1]
-            if not ends:
-                keep_to -= context
-            yield vocals[:, keep_from:keep_to]
-            tail = None if ends else vocals[:, keep_to : keep_to + context]
-
-
-def _overlapping(blocks: Iterator[np.ndarray], context: int) -> Iterator[tuple[np.ndarray, bool, bool]]:
-    """Runs of samples that share 2 * context with the one before; (samples, is the first, is the last).
-
-    A last block shorter than the overlap is added to the run before it.
-    """
-    kept, begins = next(blocks, None), True
-    for block in blocks:
-        if block.shape[1] <= 2 * context:
-            kept = np.concatenate([kept, block], axis=1)
-            continue
-        yield np.concatenate([kept, block[:, :context]], axis=1), begins, False
-        kept, begins = np.concatenate([kept[:, -context:], block], axis=1), False
-    if kept is not None:
-        yield kept, begins, True
-
-
-def _vocals_of(separator: Any, samples: np.ndarray, rate: int, path: Path) -> np.ndarray:
-    try:
-        return separator.separate(Audio(np.ascontiguousarray(samples), rate)).vocals.samples
-    except SvcError:
-        raise
-    except Exception as error:
-        raise AudioError(
-            f"Separating {path} with '{separator.name}' failed ({type(error).__name__}: {error}): "
-            "choose another separation method, or give vocals only with the method 'none'."
-        ) from error
 
 
 def _resample_into(file: RawFile, blocks: Iterator[np.ndarray], old: int, new: int, wanted: int) -> None:
