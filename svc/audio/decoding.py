@@ -25,6 +25,7 @@ _SNDFILE_DEPTHS = {"PCM_16": "16", "PCM_S8": "16", "PCM_U8": "16", "ALAW": "16",
 _SNDFILE_FLOATS = ("PCM_32", "FLOAT", "DOUBLE")
 _AV_DEPTHS = {"s16": "16", "u8": "16", "flt": "float", "dbl": "float"}
 _LOSSLESS_CODECS = ("pcm", "flac", "alac", "wavpack", "tta")
+_UNKNOWN_FRAMES = 2**60
 _WAV_TOLERANCE_SECONDS = 0.1
 _STREAM_TOLERANCE_SECONDS = 0.25  # containers count encoder delay and padding differently
 
@@ -77,6 +78,9 @@ class SndfileSource:
 
         self._path = path
         self._sound = soundfile.SoundFile(file)
+        if self._sound.frames > _UNKNOWN_FRAMES:  # a piped flac, in which libsndfile cannot keep its position
+            self._sound.close()
+            raise soundfile.SoundFileError("the length is unknown")
         subtype = str(self._sound.subtype)
         depth = "float" if subtype in _SNDFILE_FLOATS else _SNDFILE_DEPTHS.get(subtype, "24")
         self.info = AudioInfo(
@@ -90,12 +94,13 @@ class SndfileSource:
         """Float32 (C, n) arrays from the start, n <= samples."""
         import soundfile
 
-        self._sound.seek(0)
         done = 0
         while done < self.info.frames:
             try:
+                if done == 0:
+                    self._sound.seek(0)
                 block = self._sound.read(min(samples, self.info.frames - done), dtype="float32", always_2d=True)
-            except soundfile.SoundFileError as error:
+            except (soundfile.SoundFileError, OSError) as error:
                 raise cut_off(self._path, done / self.info.sample_rate) from error
             if len(block) == 0:
                 raise cut_off(self._path, done / self.info.sample_rate)
@@ -177,6 +182,11 @@ class AvSource:
         if not container.streams.audio:
             container.close()
             raise AudioError(f"{self._path} has no sound in it: choose a file with an audio track.")
+        if container.streams.audio[0].codec_context is None:
+            container.close()
+            raise AudioError(
+                f"{self._path} holds sound in an unknown form, or is damaged: convert it to wav with an audio editor."
+            )
         return container
 
     def _describe(self) -> AudioInfo:

@@ -23,6 +23,8 @@ def resample(samples: np.ndarray, old_rate: int, new_rate: int) -> np.ndarray:
     samples = np.asarray(samples, np.float32)
     if old_rate == new_rate:
         return samples.copy()
+    if samples.size == 0:
+        return np.zeros((*samples.shape[:-1], 0), np.float32)
     flat = samples.reshape(-1, samples.shape[-1])
     stream = StreamResampler(old_rate, new_rate, len(flat))
     return stream.process(flat, last=True).reshape(*samples.shape[:-1], -1)
