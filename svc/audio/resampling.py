@@ -84,19 +84,21 @@ def resample_tensor(audio: "torch.Tensor", old_rate: int, new_rate: int) -> "tor
     """
     if old_rate == new_rate:
         return audio
+    import torch
     import torchaudio
 
     key = (old_rate, new_rate, audio.device, audio.dtype)
     if key not in _KERNELS:
-        _KERNELS[key] = torchaudio.transforms.Resample(
-            old_rate,
-            new_rate,
-            resampling_method="sinc_interp_kaiser",
-            lowpass_filter_width=64,
-            rolloff=0.9475937167399596,
-            beta=14.769656459379492,
-            dtype=audio.dtype,
-        ).to(audio.device)
+        with torch.inference_mode(False):  # a kernel born in inference mode could not serve training later
+            _KERNELS[key] = torchaudio.transforms.Resample(
+                old_rate,
+                new_rate,
+                resampling_method="sinc_interp_kaiser",
+                lowpass_filter_width=64,
+                rolloff=0.9475937167399596,
+                beta=14.769656459379492,
+                dtype=audio.dtype,
+            ).to(audio.device)
         while len(_KERNELS) > _KERNELS_KEPT:
             _KERNELS.popitem(last=False)
     out = _KERNELS[key](audio)

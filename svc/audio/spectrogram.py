@@ -125,7 +125,8 @@ def _pad(audio: torch.Tensor, n_fft: int, hop: int) -> torch.Tensor:
 def _window(n_fft: int, device: torch.device) -> torch.Tensor:
     key = (n_fft, device)
     if key not in _WINDOWS:
-        _WINDOWS[key] = torch.hann_window(n_fft, device=device)
+        with torch.inference_mode(False):  # a tensor born in inference mode could not serve a training step later
+            _WINDOWS[key] = torch.hann_window(n_fft, device=device)
     return _WINDOWS[key]
 
 
@@ -133,5 +134,6 @@ def _basis(settings: MelSettings, device: torch.device) -> torch.Tensor:
     key = (settings, device)
     if key not in _BASES:
         filters = mel_filterbank(settings.sample_rate, settings.n_fft, settings.n_mels, settings.fmin, settings.fmax)
-        _BASES[key] = torch.tensor(filters, device=device)
+        with torch.inference_mode(False):
+            _BASES[key] = torch.tensor(filters, device=device)
     return _BASES[key]

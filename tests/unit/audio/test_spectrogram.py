@@ -98,6 +98,15 @@ def test_half_precision_regions_do_not_lower_the_precision() -> None:
     assert inside.dtype == torch.float32 and torch.equal(inside, log_mel(audio, mel))
 
 
+def test_what_validation_cached_can_be_trained_with() -> None:
+    mel = MelSettings(16_000, 480, 120, 33)
+    with torch.inference_mode():
+        log_mel(torch.randn(1, 2_000), mel)
+    leaf = torch.randn(1, 2_000, requires_grad=True)
+    log_mel(leaf, mel).sum().backward()
+    assert leaf.grad is not None
+
+
 @pytest.mark.parametrize(("shape", "n_fft", "hop"), [((100,), 512, 128), ((1, 0), 512, 128), ((1, 100), 100, 128)])
 def test_misuse(shape: tuple[int, ...], n_fft: int, hop: int) -> None:
     with pytest.raises(ValueError, match=r"expected audio of shape|shorter than the hop"):
