@@ -56,7 +56,7 @@ def save_state(folder: Path, step: int, state: dict[str, Any], keep: int = KEPT_
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
-            writer = _HashingWriter(file)
+            writer: Any = _HashingWriter(file)
             torch.save({"version": STATE_VERSION, "step": step, **state}, writer)
             file.flush()
             os.fsync(file.fileno())

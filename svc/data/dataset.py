@@ -7,7 +7,7 @@ process beside this one change neither.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,10 +25,10 @@ POOL_BATCHES = 32  # length buckets are formed inside pools of this many global 
 
 
 class Draw(NamedTuple):
-    """One example to be made: utterance `index` of the dataset, for the `visit`-th time in `epoch`."""
+    """One example to be made: utterance number `utterance`, for the `visit`-th time in `epoch`."""
 
     epoch: int
-    index: int
+    utterance: int
     visit: int
 
 
@@ -149,10 +149,10 @@ class VoiceDataset(Dataset[Sample]):
 
     def __getitem__(self, draw: Draw) -> Sample:
         random = np.random.default_rng([self.seed, *draw])
-        utterance = self.utterances[draw.index]
+        utterance = self.utterances[draw.utterance]
         length = min(self.slice_frames, utterance.frames)
         start = int(random.integers(utterance.frames - length + 1))
-        content, f0_hz, voiced, loudness_db, audio = self._read(draw.index, start, start + length)
+        content, f0_hz, voiced, loudness_db, audio = self._read(draw.utterance, start, start + length)
         if self.volume_augment:
             gain_db = self._gain_db(random, audio)
             audio = audio * 10.0 ** (gain_db / 20.0)
@@ -253,13 +253,15 @@ class DrawSampler(Sampler[list[Draw]]):
         draws = [Draw(epoch, i, v) for i, visits in enumerate(self.visits) for v in range(visits)]
         wanted = self.batches_per_epoch * self.batch_size * self.processes
         rounds = -(-wanted // len(draws))
-        draws += [Draw(epoch, d.index, d.visit + r * self.visits[d.index]) for r in range(1, rounds) for d in draws]
+        draws += [
+            Draw(epoch, d.utterance, d.visit + r * self.visits[d.utterance]) for r in range(1, rounds) for d in draws
+        ]
         chosen = [draws[i] for i in random.permutation(len(draws))[:wanted]]
         global_size = self.batch_size * self.processes
         steps: list[list[Draw]] = []
         for first in range(0, wanted, POOL_BATCHES * global_size):
             pool = chosen[first : first + POOL_BATCHES * global_size]
-            pool.sort(key=lambda draw: self.lengths[draw.index])
+            pool.sort(key=lambda draw: self.lengths[draw.utterance])
             steps += [pool[i : i + global_size] for i in range(0, len(pool), global_size)]
         own = slice(self.rank * self.batch_size, (self.rank + 1) * self.batch_size)
         return [steps[i][own] for i in random.permutation(len(steps))]
@@ -282,7 +284,7 @@ def ignore_signals(_worker: int) -> None:
 
 def make_loader(dataset: VoiceDataset, sampler: DrawSampler, workers: int, pin_memory: bool) -> DataLoader[Batch]:
     """A loader over the sampler's endless batches."""
-    return DataLoader(
+    return DataLoader[Any](
         dataset,
         batch_sampler=sampler,
         collate_fn=dataset.collate,

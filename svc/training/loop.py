@@ -115,8 +115,8 @@ def train_voice(
     """
     resume = "latest" if resume is True else resume
     run = setup(config, Path(dataset_dir), RunFolder(Path(run_dir)), base, base_discriminator, resume, device, messages)
-    run.progress = progress or NoProgress()
-    with run.tracker, stop or StopRequest() as request, training_switches(run.state.device):
+    run.progress = NoProgress() if progress is None else progress
+    with run.tracker, StopRequest() if stop is None else stop as request, training_switches(run.state.device):
         fit(run, request)
         return export(run)
 

@@ -162,7 +162,7 @@ class TrainState:
             ) from error
         if self.accelerator.scaler is not None and data["scaler"]:
             self.accelerator.scaler.load_state_dict(data["scaler"])
-        self.step, self.splits = int(data["step"]), int(data["splits"])
+        self.step, self.splits = int(data["step"]), max(self.splits, int(data["splits"]))
         self.best = Best(**data["best"])
         self.sums = {name: value.to(self.device) for name, value in data["sums"].items()}
         self.summed = int(data["summed"])
@@ -193,10 +193,20 @@ def build_state(
             module.parameters(), rate, betas=train.adam_betas, weight_decay=train.weight_decay, eps=1e-9, fused=fused
         )
 
-    prepared = accelerator.prepare(
+    generator, judge, generator_optimiser, discriminator_optimiser = accelerator.prepare(
         model,
         discriminator,
         optimiser(model, train.learning_rate),
         optimiser(discriminator, train.discriminator_learning_rate),
     )
-    return TrainState(train, spec, accelerator, *prepared, ema)
+    return TrainState(
+        config=train,
+        spec=spec,
+        accelerator=accelerator,
+        generator=generator,
+        discriminator=judge,
+        generator_optimiser=generator_optimiser,
+        discriminator_optimiser=discriminator_optimiser,
+        ema=ema,
+        splits=train.accumulate,
+    )

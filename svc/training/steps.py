@@ -86,7 +86,7 @@ def discriminator_step(state: TrainState, parts: list[Batch], shared: Generated 
     """Update the discriminators to tell recorded from generated segments."""
     state.discriminator.requires_grad_(True)
     state.discriminator_optimiser.zero_grad(set_to_none=True)
-    total = 0.0
+    total = torch.zeros((), device=state.device)
     for part, last in _with_last(parts):
         with torch.no_grad() if shared is None else nullcontext():
             made = shared or generate(state, part)
@@ -140,10 +140,10 @@ def generator_losses(state: TrainState, made: Generated) -> dict[str, Tensor]:
         found["kl"] = losses.kl_loss(
             output.z_p, output.posterior_log_std, output.prior_mean, output.prior_log_std, output.mask
         )
-    if weights.f0 and output.predicted_lf0 is not None:
+    if weights.f0 and output.predicted_lf0 is not None and output.target_lf0 is not None:
         predicted, target = output.predicted_lf0.unsqueeze(1), output.target_lf0.unsqueeze(1)
         found["f0"] = losses.f0_loss(predicted, target, output.mask)
-    if weights.prior_mel:
+    if weights.prior_mel and output.prior_audio is not None:
         found["prior_mel"] = losses.mel_loss(made.real, output.prior_audio, rate)
     if state.adversarial:
         # The bare module: DDP must not expect gradients of discriminators that are frozen here.

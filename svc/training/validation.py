@@ -28,6 +28,7 @@ from svc.training.tracking import Tracker, comparison_figure
 CLIP_SECONDS = 8.0
 STFT_RESOLUTIONS = ((512, 128), (1024, 256), (2048, 512))  # window, hop
 SPEAKER_ENCODER = "resemblyzer"
+NOISE_SCALE = float(ConvertOptions.model_fields["noise_scale"].default)
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ def sing(state: TrainState, clip: Clip) -> Tensor:
     batch = clip.batch.to(state.device)
     frames = batch.content.shape[2]
     random = torch.Generator().manual_seed(0)
-    noise = torch.randn(1, model.config.inter_channels, frames, generator=random) * ConvertOptions().noise_scale
+    noise = torch.randn(1, model.config.inter_channels, frames, generator=random) * NOISE_SCALE
     source_noise = torch.randn(1, frames * state.spec.hop_length, generator=random)
     phase = torch.zeros(1, device=state.device)
     training = model.training

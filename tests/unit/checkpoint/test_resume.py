@@ -63,7 +63,7 @@ def test_damaged_newest_is_named_and_the_one_before_offered(tmp_path: Path) -> N
 def test_truncated_state_is_recognised(tmp_path: Path, cut: int) -> None:
     path = save_state(tmp_path, 10, contents(10))
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(CheckpointError, match="damaged.*only one"):
+    with pytest.raises(CheckpointError, match=r"damaged.*only one"):
         load_latest(tmp_path)
 
 
@@ -98,7 +98,7 @@ def test_a_full_disk_keeps_earlier_states(tmp_path: Path, monkeypatch: pytest.Mo
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(resume.os, "fsync", no_space)
-    with pytest.raises(CheckpointError, match="No space left.*--resume"):
+    with pytest.raises(CheckpointError, match=r"No space left.*--resume"):
         save_state(tmp_path, 2, contents(2))
     monkeypatch.undo()
     assert [p.name for p in tmp_path.iterdir()] == [list_states(tmp_path)[0].path.name]
@@ -113,7 +113,7 @@ def test_half_written_files_are_no_states_and_are_cleared(tmp_path: Path) -> Non
 
 
 def test_nothing_to_resume_says_so(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="no training state.*without --resume"):
+    with pytest.raises(CheckpointError, match=r"no training state.*without --resume"):
         load_latest(tmp_path / "missing")
     save_state(tmp_path, 1, contents(1))
     with pytest.raises(CheckpointError, match="no state before"):

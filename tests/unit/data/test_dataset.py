@@ -96,8 +96,8 @@ def test_louder_audio_is_said_to_be_louder(prepared: PreparedDataset) -> None:
 def test_every_epoch_has_its_own_order_and_visits_by_length() -> None:
     sampler = DrawSampler([64, 64, 32, 20, 96, 32, 32, 32], TRAIN)
     first, second = flat(sampler.epoch(0)), flat(sampler.epoch(1))
-    assert [d.index for d in first] != [d.index for d in second]
-    counts = [sum(d.index == i for d in first) for i in range(8)]
+    assert [d.utterance for d in first] != [d.utterance for d in second]
+    counts = [sum(d.utterance == i for d in first) for i in range(8)]
     assert counts == [2, 2, 1, 1, 3, 1, 1, 1]
     assert len(set(first)) == len(first)
 
@@ -111,12 +111,12 @@ def test_processes_share_an_epoch_without_overlap(processes: int) -> None:
     assert len(set(together)) == len(together), "no example is seen twice"
     assert len(together) > 37 - 2 * processes, "less than one global batch is left out"
     orders = [flat(DrawSampler(frames, TRAIN, 0, processes).epoch(e)) for e in (4, 5)]
-    assert [d.index for d in orders[0]] != [d.index for d in orders[1]]
+    assert [d.utterance for d in orders[0]] != [d.utterance for d in orders[1]]
 
 
 def test_what_is_left_out_changes_over_epochs() -> None:
     sampler = DrawSampler([30] * 7, TRAIN.model_copy(update={"batch_size": 4}))
-    seen = {draw.index for epoch in range(6) for draw in flat(sampler.epoch(epoch))}
+    seen = {draw.utterance for epoch in range(6) for draw in flat(sampler.epoch(epoch))}
     assert seen == set(range(7))
 
 
@@ -125,7 +125,7 @@ def test_short_utterances_share_batches_with_their_like() -> None:
     lengths = random.integers(4, 33, 400).tolist()
     train = TRAIN.model_copy(update={"batch_size": 8})
     spread = [
-        max(lengths[d.index] for d in b) - min(lengths[d.index] for d in b)
+        max(lengths[d.utterance] for d in b) - min(lengths[d.utterance] for d in b)
         for b in DrawSampler(lengths, train).epoch(0)
     ]
     assert np.mean(spread) < 5, "a random batch of 8 spreads over more than 20"
