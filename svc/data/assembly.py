@@ -1,0 +1,198 @@
+"""From prepared recordings to utterances, singers, split and report."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from svc.config import PrepareConfig
+from svc.data import doctor
+from svc.data.manifest import SpeakerStats, StoredRecording, Utterance
+from svc.data.recording import RecordingResult
+from svc.data.sources import SourceFile, utterance_id
+from svc.data.splitting import split_by_recording
+from svc.features.spec import FeatureSpec
+
+
+@dataclass
+class Assembly:
+    """Everything the manifest and the report need."""
+
+    utterances: list[Utterance] = field(default_factory=list)
+    recordings: dict[str, StoredRecording] = field(default_factory=dict)
+    speakers: list[str] = field(default_factory=list)
+    speaker_stats: dict[str, SpeakerStats] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    report: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def first_reason(self) -> str:
+        """Why the first recording was not used; for the error when none is."""
+        for recording in self.report["recordings"]:
+            if recording["error"]:
+                return f"{recording['name']}: {recording['error']}"
+            for found in (f for s in recording["slices"] for f in s["findings"] if f["drop"]):
+                return f"{recording['name']}: {found['reason']}"
+        return "there is no sound in them"
+
+
+def assemble(
+    sources: list[SourceFile],
+    hashes: dict[str, str],
+    results: dict[str, RecordingResult],
+    spec: FeatureSpec,
+    config: PrepareConfig,
+) -> Assembly:
+    """Judge every slice, leave out duplicates, split, and collect the report."""
+    made = Assembly()
+    rows: list[dict[str, Any]] = []
+    original = _duplicates(sources, hashes, results)
+    kept_measures: dict[str, dict[str, Any]] = {}
+    for source in sources:
+        result = results[hashes[source.name]]
+        row = _row(source, result)
+        rows.append(row)
+        if source.name in original:
+            first, exact = original[source.name]
+            how = "has the same content as" if exact else "sounds the same as"
+            row["error"] = f"{how} {first}: remove one of the two"
+            row["code"] = "duplicate"
+            continue
+        if result.error or result.stored is None:
+            continue
+        made.recordings[result.sha256] = result.stored
+        for index, (start, samples) in enumerate(result.slices):
+            measures = result.slice_measures[index]
+            findings = doctor.judge_slice(measures, result.measures)
+            dropped = any(f.drop for f in findings) and not config.keep_flagged
+            identity = utterance_id(source.name, result.sha256, start)
+            row["slices"].append(_slice_row(identity, start, spec, measures, findings, dropped))
+            if dropped:
+                continue
+            kept_measures[identity] = measures
+            made.utterances.append(
+                Utterance(
+                    id=identity,
+                    speaker=source.speaker,
+                    recording=source.name,
+                    recording_sha256=result.sha256,
+                    start=start,
+                    samples=samples,
+                    frames=spec.frames(samples),
+                    split="train",
+                    f0_low_hz=measures["f0_low_hz"],
+                    f0_median_hz=measures["f0_median_hz"],
+                    f0_high_hz=measures["f0_high_hz"],
+                    flags=tuple(f.code for f in findings),
+                )
+            )
+    split = split_by_recording(made.utterances, config.validation_fraction)
+    made.utterances = split.utterances
+    _singers(made, sources, kept_measures)
+    made.report = {
+        "singers": [_singer_row(made, name, sources, rows) for name in dict.fromkeys(s.speaker for s in sources)],
+        "warnings": made.warnings,
+        "notes": split.notes,
+        "recordings": rows,
+    }
+    return made
+
+
+def _duplicates(
+    sources: list[SourceFile], hashes: dict[str, str], results: dict[str, RecordingResult]
+) -> dict[str, tuple[str, bool]]:
+    """Name of each duplicate -> (name of the first of its kind, whether the content is equal)."""
+    out: dict[str, tuple[str, bool]] = {}
+    first: dict[str, str] = {}
+    for source in sources:
+        sha256 = hashes[source.name]
+        if sha256 in first:
+            out[source.name] = (first[sha256], True)
+        else:
+            first[sha256] = source.name
+    usable = [s for s in sources if s.name not in out and results[hashes[s.name]].stored is not None]
+    measures = [results[hashes[s.name]] for s in usable]
+    near = doctor.near_duplicates([r.measures["fingerprint"] for r in measures], [r.seconds for r in measures])
+    for index, earlier in near.items():
+        out[usable[index].name] = (usable[earlier].name, False)
+    return out
+
+
+def _row(source: SourceFile, result: RecordingResult) -> dict[str, Any]:
+    measures = result.measures
+    return {
+        "name": source.name,
+        "singer": source.speaker,
+        "sha256": result.sha256,
+        "seconds": round(result.seconds, 2),
+        "snr_db": measures.get("snr_db"),
+        "quick_decays_per_second": measures.get("quick_decays_per_second"),
+        "error": result.error,
+        "code": "unusable" if result.error else None,
+        "slices": [],
+    }
+
+
+def _slice_row(
+    identity: str,
+    start: int,
+    spec: FeatureSpec,
+    measures: dict[str, Any],
+    findings: list[doctor.Finding],
+    dropped: bool,
+) -> dict[str, Any]:
+    return {
+        "id": identity,
+        "start_seconds": round(start / spec.sample_rate, 2),
+        "verdict": "drop" if dropped else "keep",
+        "findings": [{"code": f.code, "drop": f.drop, "reason": f.reason, "advice": f.advice} for f in findings],
+        **measures,
+    }
+
+
+def _singers(made: Assembly, sources: list[SourceFile], measures: dict[str, dict[str, Any]]) -> None:
+    """Names, minutes and F0 range of each singer with anything usable; warnings for the others and the short."""
+    for name in dict.fromkeys(s.speaker for s in sources):
+        own = [measures[u.id] for u in made.utterances if u.speaker == name]
+        if not own:
+            made.warnings.append(f"{name}: no usable recording, so this singer is left out of the dataset.")
+            continue
+        seconds = sum(m["seconds"] for m in own)
+        if seconds < doctor.LITTLE_SECONDS:
+            made.warnings.append(
+                f"{name}: only {seconds:.0f} s are usable; a voice needs at least {doctor.LITTLE_SECONDS:.0f} s and "
+                "gets good from 10 minutes on: add recordings."
+            )
+        # Each slice's percentiles stand for its sung time; their weighted quantiles are the singer's range.
+        weight = np.array([m["seconds"] * m["voiced_share"] for m in own])
+        low, median, high = (
+            _weighted(np.array([m[key] for m in own]), weight, share)
+            for key, share in (("f0_low_hz", 0.25), ("f0_median_hz", 0.5), ("f0_high_hz", 0.75))
+        )
+        made.speakers.append(name)
+        made.speaker_stats[name] = SpeakerStats(name, round(seconds / 60, 3), low, median, high)
+
+
+def _weighted(values: np.ndarray, weights: np.ndarray, share: float) -> float:
+    """The value below which `share` of the weight lies."""
+    if weights.sum() <= 0:
+        return 0.0
+    order = np.argsort(values)
+    total = np.cumsum(weights[order]) / weights.sum()
+    return round(float(values[order][min(np.searchsorted(total, share), len(values) - 1)]), 2)
+
+
+def _singer_row(made: Assembly, name: str, sources: list[SourceFile], rows: list[dict[str, Any]]) -> dict[str, Any]:
+    own = [u for u in made.utterances if u.speaker == name]
+    all_slices = [s for row in rows if row["singer"] == name for s in row["slices"]]
+    stats = made.speaker_stats.get(name)
+    return {
+        "name": name,
+        "recordings": sum(s.speaker == name for s in sources),
+        "unused_recordings": sum(row["singer"] == name and row["error"] is not None for row in rows),
+        "minutes": stats.minutes if stats else 0.0,
+        "slices": len(own),
+        "dropped_slices": sum(s["verdict"] == "drop" for s in all_slices),
+        "validation_slices": sum(u.split == "validation" for u in own),
+        "f0_hz": [stats.f0_low_hz, stats.f0_median_hz, stats.f0_high_hz] if stats else None,
+    }
