@@ -34,10 +34,11 @@ class Demucs(Separator):
         require_package()
         place = weight_folder() if folder is None else Path(folder)
         bag = find_bag(model, place)
-        self._models: list[Any] = load_models(bag, place, device)
+        self._models = load_models(bag, place, device)
+        first: Any = self._models[0]
         self.model = bag.name
-        self.sources: list[str] = list(self._models[0].sources)
-        self.sample_rate = int(self._models[0].samplerate)
+        self.sources: list[str] = list(first.sources)
+        self.sample_rate = int(first.samplerate)
         self._weights = np.asarray(bag.weights or [[1.0] * len(self.sources)] * len(self._models), np.float32)
 
     def open_stream(self, pair: Callable[[], Iterator[np.ndarray]]) -> VocalStream:
@@ -128,7 +129,9 @@ class _SegmentStream:
         self._context = self._valid_length(self._segment) - self._segment
 
     def _valid_length(self, length: int) -> int:
-        return self._model.valid_length(length) if hasattr(self._model, "valid_length") else length
+        if hasattr(self._model, "valid_length"):
+            return self._model.valid_length(length)
+        return max(length, 2 * getattr(self._model, "nfft", 0))  # HDemucs fails on a few samples
 
     def process(self, block: np.ndarray, last: bool = False) -> np.ndarray:
         """The next samples (2 * sources, m) that no later segment changes."""

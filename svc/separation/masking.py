@@ -17,18 +17,26 @@ class MaskStream:
     Frames are centred: frame t belongs to sample t * hop and sees n_fft samples around it (zeros beyond the ends),
     window Hann, inverse by weighted overlap-add. Blocks of `block_frames` frames start every `step_frames` frames;
     where two blocks overlap, their masks are faded into each other linearly, so that a block's edge is not heard.
-    `hop` must divide `n_fft`. The mask function gets (2, n_fft/2 + 1, block_frames) complex, zero-padded at the
-    stream's end, and returns a mask of the same shape.
+    `hop` must divide `n_fft`. The mask function gets (2, n_fft/2 + 1, block_frames) complex and returns a mask of the
+    same shape; the last block is padded with zeros to `padded_frames(its frames)` frames, by default to a full block.
     """
 
     def __init__(
-        self, mask: MaskFunction, n_fft: int, hop: int, block_frames: int, step_frames: int, device: str = "cpu"
+        self,
+        mask: MaskFunction,
+        n_fft: int,
+        hop: int,
+        block_frames: int,
+        step_frames: int,
+        device: str = "cpu",
+        padded_frames: Callable[[int], int] | None = None,
     ) -> None:
         if n_fft % hop or not 0 < step_frames <= block_frames or 2 * (block_frames - step_frames) > block_frames:
             raise ValueError("hop must divide n_fft, and blocks may overlap by at most half")
         self._mask, self._n_fft, self._hop = mask, n_fft, hop
         self._block, self._step, self._overlap = block_frames, step_frames, block_frames - step_frames
         self._device = torch.device(device)
+        self._padded_frames = padded_frames or (lambda frames: block_frames)
         self._window = torch.hann_window(n_fft, device=self._device)
         self._fade = (torch.arange(self._overlap, device=self._device) + 0.5) / max(1, self._overlap)
         self._input = SampleFifo(2)
@@ -44,13 +52,12 @@ class MaskStream:
         """The next masked samples (2, m); all of them after `last`."""
         self._received += block.shape[1]
         self._input.push(np.ascontiguousarray(block, dtype=np.float32))
-        if last:
-            self._input.push(np.zeros((2, self._n_fft // 2), np.float32))
         needed = (self._block - 1) * self._hop + self._n_fft
         done: list[Tensor] = []
         while len(self._input) >= needed:
             done.append(self._advance(self._block, final=False))
         if last:
+            self._input.push(np.zeros((2, self._n_fft // 2), np.float32))
             done.extend(self._finish())
         out = torch.cat(done, dim=1) if done else torch.zeros(2, 0)
         out = out[:, : self._received - self._given]
@@ -74,7 +81,7 @@ class MaskStream:
         samples = self._input.peek(0, (frames - 1) * self._hop + self._n_fft)
         sound = torch.from_numpy(np.ascontiguousarray(samples)).to(self._device)
         spectrum = torch.stft(sound, self._n_fft, self._hop, window=self._window, center=False, return_complex=True)
-        padded = torch.nn.functional.pad(spectrum, (0, self._block - frames))
+        padded = torch.nn.functional.pad(spectrum, (0, self._padded_frames(frames) - frames))
         mask = self._mask(padded)[..., :frames]
         if self._held is not None:
             shared = min(self._overlap, frames)

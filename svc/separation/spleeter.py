@@ -26,6 +26,7 @@ HOP = 1024
 BINS = 1024  # the networks see the lowest 1,024 bins, up to 11 kHz
 BLOCK_FRAMES = 512  # what the networks were trained on, 11.9 s
 STEP_FRAMES = 384
+FRAME_MULTIPLE = 64  # six halvings
 TOP_BINS = 128  # 9.6 to 11 kHz: their mean mask continues above
 
 
@@ -47,8 +48,9 @@ class Spleeter(Separator):
 
     def open_stream(self, pair: Callable[[], Iterator[np.ndarray]]) -> VocalStream:
         """A stream of masked blocks; a block is 11.9 s long."""
-        step = BLOCK_FRAMES if self.plain else STEP_FRAMES
-        return MaskStream(self.mask, N_FFT, HOP, BLOCK_FRAMES, step, self.device)
+        if self.plain:
+            return MaskStream(self.mask, N_FFT, HOP, BLOCK_FRAMES, BLOCK_FRAMES, self.device)
+        return MaskStream(self.mask, N_FFT, HOP, BLOCK_FRAMES, STEP_FRAMES, self.device, padded_frames)
 
     def mask(self, spectrum: Tensor) -> Tensor:
         """The share (0..1) of the vocals in each bin of (2, 2049, T) complex, T a multiple of 64.
@@ -63,6 +65,14 @@ class Spleeter(Separator):
             return torch.nn.functional.pad(known, (0, 0, 0, above))
         top = known[:, -TOP_BINS:].mean(dim=1, keepdim=True)
         return torch.cat([known, top.expand(-1, above, -1)], dim=1)
+
+
+def padded_frames(frames: int) -> int:
+    """Frames of a short block with the silence the networks need after it: 64 or more, in whole multiples of 64.
+
+    More silence changes results by less than 0.03 dB and costs time; with less, some clips lose 0.6 dB.
+    """
+    return min(BLOCK_FRAMES, -(-(frames + FRAME_MULTIPLE) // FRAME_MULTIPLE) * FRAME_MULTIPLE)
 
 
 def load_networks(path: Path, device: str) -> tuple[SpleeterUNet, SpleeterUNet]:
@@ -87,7 +97,7 @@ def load_networks(path: Path, device: str) -> tuple[SpleeterUNet, SpleeterUNet]:
             network.load_state_dict(
                 {k.removeprefix(f"{stem}."): v for k, v in state.items() if k.startswith(f"{stem}.")}
             )
-            networks.append(network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last))
+            networks.append(network.eval().requires_grad_(False).to(device))
     except (SafetensorError, RuntimeError, KeyError, OSError) as error:
         raise WeightError(f"{path} is not a Spleeter weight file of this toolkit ({error}): reinstall it.") from error
     return networks[0], networks[1]
