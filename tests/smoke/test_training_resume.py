@@ -1,6 +1,5 @@
 """A run that is interrupted and continued is the run that was not, bit for bit."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -30,7 +29,7 @@ def signal_after(step: int, number: int, monkeypatch: pytest.MonkeyPatch) -> Non
     def step_and_signal(run: loop.Run, batch: object) -> dict:
         losses = make_step(run, batch)
         if run.state.step == step:
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
         return losses
 
     monkeypatch.setattr(loop, "step_within_memory", step_and_signal)

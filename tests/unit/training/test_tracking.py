@@ -1,7 +1,6 @@
 """metrics.jsonl, TensorBoard, pictures; signals and the clock."""
 
 import json
-import os
 import signal
 import threading
 from pathlib import Path
@@ -63,15 +62,15 @@ def test_signals_become_a_request_and_handlers_return(number: int) -> None:
     before = signal.getsignal(number)
     with StopRequest() as stop:
         assert not stop.requested
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
         assert stop.requested
     assert signal.getsignal(number) is before
 
 
 def test_a_second_ctrl_c_ends_at_once() -> None:
     with pytest.raises(KeyboardInterrupt), StopRequest():
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_other_threads_install_no_handlers() -> None:
