@@ -298,7 +298,7 @@ def _digest(header: dict[str, Any], tensors: dict[str, Tensor]) -> str:
     for key in sorted(tensors):
         value = tensors[key].contiguous()
         total.update(f"\n{key} {value.dtype} {list(value.shape)}\n".encode())
-        total.update(value.flatten().view(torch.uint8).numpy())
+        total.update(value.flatten().view(torch.uint8).numpy().data)
     return total.hexdigest()
 
 

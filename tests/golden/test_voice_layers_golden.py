@@ -10,6 +10,7 @@ from voice_keys import discriminator_state, rvc_state, sovits_state
 
 from svc.config import ModelConfig
 from svc.models.discriminators.mpd_msd import MpdMsd
+from svc.models.vits import losses
 from svc.models.vits.f0_predictor import f0_from_log, log_f0, normalise_log_f0
 from svc.models.vits.flow import Flow
 from svc.models.vits.pitch_embedding import BinnedPitch, coarse_f0
@@ -309,3 +310,27 @@ def test_discriminators(shared: Path, name: str, periods: tuple[int, ...]) -> No
             case.check(f"out_d{i}_fmap{j}_first16", first[None], limit)
             assert abs(feature.mean().item() - case.arrays[f"out_d{i}_fmap{j}_mean"]) <= limit
             assert abs(feature.double().std().item() - case.arrays[f"out_d{i}_fmap{j}_std"]) <= limit
+
+
+@torch.no_grad()
+def test_losses(shared: Path) -> None:
+    folder = folder_of(shared, "sv41_vec768_vol")
+    model = MpdMsd()
+    model.load_state_dict(discriminator_state(load(folder, "D_*.pth")["model"]), strict=True)
+    case, latents = Case(folder, "golden_disc.npz"), Case(folder)
+    real, fake = (model.eval()(case[key].reshape(1, 1, -1)) for key in ("in_y", "in_y_hat"))
+    ours = {
+        "out_loss_disc": losses.discriminator_loss(real, fake),
+        "out_loss_gen": losses.generator_adversarial_loss(fake),
+        # The recorded one holds its weight of 2.
+        "out_loss_fm": 2 * losses.feature_matching_loss(real, fake),
+        "out_loss_kl": losses.kl_loss(
+            latents["in_z_p_in"],
+            latents["out_enc_q_logs"],
+            latents["out_enc_p_m"],
+            latents["out_enc_p_logs"],
+            torch.ones(1, 1, 64),
+        ),
+    }
+    for key, value in ours.items():
+        assert value.item() == pytest.approx(float(case.arrays[key]), rel=1e-4), key

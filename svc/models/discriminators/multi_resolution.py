@@ -20,6 +20,8 @@ _BANDS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 class ResolutionDiscriminator(nn.Module):
     """One window size: its own convolutions for each band, one score over all bands."""
 
+    window: Tensor
+
     def __init__(self, window_length: int, channels: int = 32, bands: Sequence[float] = _BANDS) -> None:
         super().__init__()
         self.window_length = window_length
@@ -37,7 +39,7 @@ class ResolutionDiscriminator(nn.Module):
         features, ends = [], []
         for convs, (low, high) in zip(self.bands, self.edges):
             x = spectrum[..., low:high]
-            for conv in convs:
+            for conv in convs.children():
                 x = functional.leaky_relu(conv(x), _SLOPE)
                 features.append(x)
             ends.append(x)

@@ -75,9 +75,8 @@ class RelativeAttention(nn.Module):
             k, v, mask = k[:, :, :stop], v[:, :, :stop], mask[..., :stop]
         frames = k.shape[2]
         scores = torch.matmul(q, k.transpose(2, 3)).float()
-        index = inside = None
         if self.window is not None:
-            index, inside = self._band(start, stop, frames, q.device)
+            index, inside = self._band(self.window, start, stop, frames, q.device)
             index = index.expand(*scores.shape[:2], -1, -1)
             relative = torch.matmul(q, self.emb_rel_k.unsqueeze(0).transpose(2, 3)).float()
             scores = scores.scatter_add(3, index, relative * inside)
@@ -88,16 +87,16 @@ class RelativeAttention(nn.Module):
         weights = torch.softmax(scores.masked_fill(hidden, _MASKED), dim=-1)
         weights = functional.dropout(weights, self.dropout, self.training)
         out = torch.matmul(weights.to(v.dtype), v)
-        if index is not None:
+        if self.window is not None:
             near = weights.gather(3, index) * inside
             out = out + torch.matmul(near.to(v.dtype), self.emb_rel_v.unsqueeze(0).to(v.dtype))
         return out
 
-    def _band(self, start: int, stop: int, frames: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    @staticmethod
+    def _band(window: int, start: int, stop: int, frames: int, device: torch.device) -> tuple[Tensor, Tensor]:
         """Key index of every query's window (c, 2w + 1), clamped, and 1 where that key exists, else 0."""
-        assert self.window is not None
         queries = torch.arange(start, stop, device=device).unsqueeze(1)
-        index = queries + torch.arange(-self.window, self.window + 1, device=device)
+        index = queries + torch.arange(-window, window + 1, device=device)
         inside = ((index >= 0) & (index < frames)).float()
         return index.clamp(0, frames - 1), inside
 

@@ -17,19 +17,19 @@ class Coupling(nn.Module):
 
     def __init__(self, channels: int, hidden_channels: int, network: nn.Module | None) -> None:
         super().__init__()
-        self.half = channels // 2
-        self.pre = nn.Conv1d(self.half, hidden_channels, 1)
+        self.split_size = channels // 2
+        self.pre = nn.Conv1d(self.split_size, hidden_channels, 1)
         self.enc = network
-        self.post = nn.Conv1d(hidden_channels, self.half, 1)
+        self.post = nn.Conv1d(hidden_channels, self.split_size, 1)
         # Zero, so that an untrained flow is the identity.
-        nn.init.zeros_(self.post.weight)
-        nn.init.zeros_(self.post.bias)
+        for parameter in self.post.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, mask: Tensor, speaker: Tensor, reverse: bool, shared: nn.Module | None) -> Tensor:
         """x (B, C, T), same shape out."""
         network = self.enc if self.enc is not None else shared
         assert network is not None
-        first, second = x.split(self.half, dim=1)
+        first, second = x.split(self.split_size, dim=1)
         mean = self.post(network(self.pre(first) * mask, mask, speaker)) * mask
         second = (second - mean if reverse else second + mean) * mask
         return torch.cat([first, second], dim=1)

@@ -16,6 +16,8 @@ class FourierPitch(nn.Module):
     without bins, and neighbouring pitches have neighbouring codes.
     """
 
+    rates: Tensor
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         rates = 2.0 ** torch.arange(-3, 5)

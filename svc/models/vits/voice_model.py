@@ -67,11 +67,8 @@ class ModelInput:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "ModelInput":
         """The same batch on another device."""
-        moved = {
-            name: None if value is None else value.to(device, non_blocking=non_blocking)
-            for name, value in vars(self).items()
-        }
-        return ModelInput(**moved)
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        return ModelInput(**{name: value.to(device, non_blocking=non_blocking) for name, value in given.items()})
 
 
 @dataclass

@@ -97,10 +97,11 @@ class NsfHifigan(Decoder):
         for up, from_source, blocks in zip(self.ups, self.noise_convs, self.resblocks):
             x = up(functional.leaky_relu(x, _SLOPE, inplace=True)).add_(from_source(source))
             active = functional.leaky_relu(x, _SLOPE)
-            total: Tensor = blocks[0](x, active)
-            for block in list(blocks)[1:]:
+            first, *others = blocks.children()
+            total: Tensor = first(x, active)
+            for block in others:
                 total.add_(block(x, active))
-            x = total.div_(len(blocks))
+            x = total.div_(1 + len(others))
         return torch.tanh(self.conv_post(functional.leaky_relu(x, _LAST_SLOPE, inplace=True)))
 
 
