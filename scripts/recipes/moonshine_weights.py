@@ -1,9 +1,10 @@
 """Make svc/assets/moonshine_tiny.safetensors from the pinned package that carries Moonshine tiny.
 
-    python scripts/recipes/moonshine_weights.py [--wheel moonshine_voice-....whl] [--out FILE]
+    python scripts/recipes/moonshine_weights.py --corpus shared/audio [--wheel moonshine_voice-....whl] [--out FILE]
 
 Downloads moonshine-voice 0.0.49 with pip (84 MB) unless --wheel names it, checks its encoder's sha256, reads the
-ONNX Runtime file, undoes the 8 bits of its matrices and writes fp16. Needs: pip install onnxruntime flatbuffers
+ONNX Runtime file and undoes the 8 bits of its matrices (fp16), then measures the layers on openly licensed speech
+and singing (moonshine_leak.py: mean, scale and leak directions, float32). Needs: pip install onnxruntime flatbuffers
 """
 
 import argparse
@@ -93,13 +94,21 @@ def network_state(model: OrtFile) -> dict[str, np.ndarray]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--corpus", type=Path, required=True, help="the reference folder's audio/")
     parser.add_argument("--wheel", type=Path, help="the downloaded wheel")
     parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
 
+    import torch
+    from moonshine_leak import constants
     from safetensors.numpy import save_file
 
+    from svc.content.moonshine_network import MoonshineNetwork
+
     state = {k: v.astype(np.float16) for k, v in network_state(OrtFile(encoder_bytes(arguments.wheel))).items()}
+    network = MoonshineNetwork().eval().requires_grad_(False)
+    network.load_state_dict({k: torch.from_numpy(v.astype(np.float32)) for k, v in state.items()})
+    state.update(constants(arguments.corpus, network))
     save_file(state, arguments.out, metadata={"format": "1", "source": f"{PACKAGE} {MEMBER}", "licence": "MIT"})
     print(arguments.out, arguments.out.stat().st_size, hashlib.sha256(arguments.out.read_bytes()).hexdigest())
 

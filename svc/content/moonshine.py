@@ -1,33 +1,79 @@
-"""The embedded content encoder: Moonshine tiny's speech encoder, run over windows."""
+"""The embedded content encoder: Moonshine tiny's speech encoder, run so that frames depend on their surroundings only.
 
+The original looks at the whole clip in its group norm and in its attention, so a slice and its song disagree.
+Here the level is controlled locally, the group norm has fixed statistics, and attention sees SPAN frames to each
+side: a frame depends on at most 2.9 s to each side (and on the level within 4.9 s), and windows with that much
+margin give what one pass would give. See docs/features.md.
+"""
+
+from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
+from torch import Tensor
 
 from svc.content.encoder import ContentEncoder, ContentFrames, Progress
-from svc.content.moonshine_network import HOP, RECEPTIVE_FIELD, WIDTH, MoonshineNetwork, MoonshineOptions
+from svc.content.levelling import frame_gains, levelled
+from svc.content.moonshine_network import (
+    CENTRE,
+    HOP,
+    LAYERS,
+    RECEPTIVE_FIELD,
+    WIDTH,
+    MoonshineNetwork,
+    MoonshineOptions,
+)
 from svc.weights import WeightFile
 
 WEIGHTS = WeightFile(
     name="moonshine_tiny.safetensors",
-    sha256="543d590fb23fe0378663b5c9cfac70a303443297045f28aa541992cf8680247b",
-    bytes=15_369_080,
+    sha256="49c86f54dc61c9a45bdb3d6f12e5db4f0a51373b0f86f6a097a8c8d99db5129a",
+    bytes=15_764_476,
     licence="MIT",
     purpose="content encoder 'moonshine'",
 )
-CENTRE = 447
-CORE, MARGIN = 334, 62
+SAMPLE_RATE = 16_000
+SPAN = 20
+MARGIN = LAYERS * SPAN
+CORE = 600
+# Mean and standard deviation behind the first convolution for levelled speech (scripts/recipes/moonshine_weights.py).
+OPTIONS = MoonshineOptions(span=SPAN, group_mean=0.0, group_std=0.0697)
+
+
+def layer_windows(
+    network: MoonshineNetwork, samples: np.ndarray, device: str = "cpu"
+) -> Iterator[tuple[int, int, list[Tensor]]]:
+    """(start, stop, seven (stop - start, 288)) for consecutive stretches of the N // 384 + 1 frames of samples (N,).
+
+    Frame t is centred on sample 384 t; silence lies beyond both ends.
+    """
+    frames = len(samples) // HOP + 1
+    gains = frame_gains(samples, HOP, SAMPLE_RATE)
+    for start in range(0, frames, CORE):
+        stop = min(start + CORE, frames)
+        first, last = max(0, start - MARGIN), min(frames, stop + MARGIN)
+        begin, end = first * HOP - CENTRE, (last - 1) * HOP - CENTRE + RECEPTIVE_FIELD
+        inside = max(begin, 0)
+        piece = levelled(samples[inside:end], inside, gains, HOP)
+        piece = np.pad(piece, (inside - begin, end - inside - len(piece)))
+        with torch.inference_mode():
+            outputs = network(torch.from_numpy(piece).to(device)[None], OPTIONS)
+        yield start, stop, [layer[0, start - first : stop - first] for layer in outputs]
 
 
 class Moonshine(ContentEncoder):
-    """288 values every 24 ms; layer 7 is layer 6 after the network's last norm."""
+    """288 values every 24 ms; layers 1 to 6, and 7, which is layer 6 after the network's last norm.
+
+    Normalisation "none" gives the layers as they are; "adaptive" takes out the directions that tell F0 and level
+    in a fixed corpus and divides by one number, both stored with the weights; "recording" then also removes the
+    mean and variance of each value over the recording.
+    """
 
     name: ClassVar[str] = "moonshine"
-    sample_rate: ClassVar[int] = 16_000
+    sample_rate: ClassVar[int] = SAMPLE_RATE
     dim: ClassVar[int] = WIDTH
-    layer_count: ClassVar[int] = 7
+    layer_count: ClassVar[int] = LAYERS + 1
     default_layers: ClassVar[dict[int, float]] = {7: 1.0}
     weights_sha256: ClassVar[str] = WEIGHTS.sha256
     receptive_field: ClassVar[int] = RECEPTIVE_FIELD
@@ -36,8 +82,13 @@ class Moonshine(ContentEncoder):
         self, layers: dict[int, float] | None = None, normalisation: str = "adaptive", device: str = "cpu"
     ) -> None:
         super().__init__(layers, normalisation, device)
+        from safetensors.torch import load_file
+
+        state = {name: value.float() for name, value in load_file(WEIGHTS.path()).items()}
+        # mean (7, 288) and scale (7,) of the corpus, leak (7, K, 288): orthonormal directions taken out.
+        self.mean, self.scale, self.leak = (state.pop(f"corpus.{k}").to(device) for k in ("mean", "scale", "leak"))
         self.network = MoonshineNetwork()
-        self.network.load_state_dict({k: v.float() for k, v in load_file(WEIGHTS.path()).items()})
+        self.network.load_state_dict(state)
         self.network.eval().requires_grad_(False).to(device)
 
     def encode(self, samples: np.ndarray, progress: Progress | None = None) -> ContentFrames:
@@ -45,21 +96,19 @@ class Moonshine(ContentEncoder):
         samples = self.check_samples(samples)
         frames = len(samples) // HOP + 1
         values = np.empty((frames, WIDTH), dtype=np.float32)
-        for start in range(0, frames, CORE):
-            stop = min(start + CORE, frames)
-            first, last = max(0, start - MARGIN), min(frames, stop + MARGIN)
-            values[start:stop] = self._window(samples, first, last)[start - first : stop - first]
+        for start, stop, outputs in layer_windows(self.network, samples, self.device):
+            mixed = sum(self._cleaned(layer, outputs[layer - 1]) * weight for layer, weight in self.layers.items())
+            values[start:stop] = mixed.cpu().numpy()
             if progress:
                 progress(stop / frames)
-        return ContentFrames(values, np.arange(frames) * (HOP / self.sample_rate))
+        if self.normalisation == "recording":
+            values -= values.mean(axis=0, dtype=np.float64).astype(np.float32)
+            values /= values.std(axis=0, dtype=np.float64).astype(np.float32) + 1e-5
+        return ContentFrames(values, np.arange(frames) * (HOP / SAMPLE_RATE))
 
-    @torch.inference_mode()
-    def _window(self, samples: np.ndarray, first: int, last: int) -> np.ndarray:
-        """Frames [first, last) of the recording, silence beyond its ends: (last - first, 288)."""
-        begin = first * HOP - CENTRE
-        end = (last - 1) * HOP - CENTRE + RECEPTIVE_FIELD
-        piece = samples[max(begin, 0) : end]
-        piece = np.pad(piece, (max(-begin, 0), end - max(begin, 0) - len(piece)))
-        outputs = self.network(torch.from_numpy(piece).to(self.device)[None], MoonshineOptions())
-        mixed = sum(outputs[layer - 1] * weight for layer, weight in self.layers.items())
-        return mixed[0].float().cpu().numpy()
+    def _cleaned(self, layer: int, values: Tensor) -> Tensor:
+        """Frames (T, 288) of one layer in the chosen normalisation."""
+        if self.normalisation == "none":
+            return values
+        mean, leak = self.mean[layer - 1], self.leak[layer - 1]
+        return (values - (values - mean) @ leak.T @ leak) / self.scale[layer - 1]
