@@ -129,9 +129,7 @@ class _SegmentStream:
         self._context = self._valid_length(self._segment) - self._segment
 
     def _valid_length(self, length: int) -> int:
-        if hasattr(self._model, "valid_length"):
-            return self._model.valid_length(length)
-        return max(length, 2 * getattr(self._model, "nfft", 0))  # HDemucs fails on a few samples
+        return self._model.valid_length(length) if hasattr(self._model, "valid_length") else length
 
     def process(self, block: np.ndarray, last: bool = False) -> np.ndarray:
         """The next samples (2 * sources, m) that no later segment changes."""

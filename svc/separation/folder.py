@@ -13,7 +13,7 @@ import numpy as np
 
 from svc.audio.reading import AudioReader, find_audio
 from svc.audio.writing import AudioWriter
-from svc.errors import ConfigError, SvcError
+from svc.errors import AudioError, ConfigError, SvcError
 from svc.registry import SEPARATORS
 from svc.separation.separator import BLOCK_SAMPLES, Progress, Separator, Source
 from svc.weights import sha256_of
@@ -128,12 +128,10 @@ def _plan(inputs: Sequence[Path | str], out: Path) -> tuple[list[tuple[Path, Pat
     bad: list[SeparatedFile] = []
     for given in map(Path, inputs):
         if given.is_dir():
-            # Stems of an earlier run are no songs, even where the output lies inside the input.
-            stems = (out / "vocals", out / "accompaniment")
-            inside = [path for path in find_audio(given) if not any(_is_below(path, stem) for stem in stems)]
-            found += [(path, path.relative_to(given)) for path in inside]
-            if not inside:
-                bad.append(SeparatedFile(given, False, f"{given} holds no audio files: check the folder's name."))
+            try:
+                found += [(path, path.relative_to(given)) for path in _songs(given, out)]
+            except AudioError as error:
+                bad.append(SeparatedFile(given, False, str(error)))
         elif given.is_file():
             found.append((given, Path(given.name)))
         else:
@@ -142,6 +140,15 @@ def _plan(inputs: Sequence[Path | str], out: Path) -> tuple[list[tuple[Path, Pat
     once = {resolved: (path, relative) for resolved, path, relative in reversed(unique)}
     ordered = [once.pop(resolved) for resolved, *_ in unique if resolved in once]
     return list(zip([path for path, _ in ordered], _free_names([relative for _, relative in ordered]))), bad
+
+
+def _songs(folder: Path, out: Path) -> list[Path]:
+    """Audio files in `folder`, without stems of an earlier run where the output lies inside the input."""
+    stems = (out / "vocals", out / "accompaniment")
+    songs = [path for path in find_audio(folder) if not any(_is_below(path, stem) for stem in stems)]
+    if not songs:
+        raise AudioError(f"{folder} holds no songs besides the stems in {out}: name the folder of the songs.")
+    return songs
 
 
 def _free_names(relatives: list[Path]) -> list[Path]:

@@ -99,5 +99,6 @@ def load_networks(path: Path, device: str) -> tuple[SpleeterUNet, SpleeterUNet]:
             )
             networks.append(network.eval().requires_grad_(False).to(device))
     except (SafetensorError, RuntimeError, KeyError, OSError) as error:
-        raise WeightError(f"{path} is not a Spleeter weight file of this toolkit ({error}): reinstall it.") from error
+        reason = str(error).splitlines()[0]
+        raise WeightError(f"{path} is not a Spleeter weight file of this toolkit ({reason}): reinstall it.") from error
     return networks[0], networks[1]
