@@ -30,7 +30,7 @@ class ContentEncoder(ABC):
 
     Class attributes: `name` in the registry; `sample_rate` in Hz that `encode` wants; `dim` D of a frame;
     `default_layers`, the recommended mix as layer -> weight; `weights_sha256` of the weight file;
-    `receptive_field` of one frame's convolutions in samples.
+    `receptive_field` of one frame's convolutions and `hop_length` from frame to frame, in samples.
     """
 
     name: ClassVar[str]
@@ -40,6 +40,7 @@ class ContentEncoder(ABC):
     layer_count: ClassVar[int]
     weights_sha256: ClassVar[str]
     receptive_field: ClassVar[int]
+    hop_length: ClassVar[int]
 
     def __init__(
         self, layers: dict[int, float] | None = None, normalisation: str = "adaptive", device: str = "cpu"

@@ -42,16 +42,17 @@ OPTIONS = MoonshineOptions(span=SPAN, group_mean=0.0, group_std=0.0697)
 
 
 def layer_windows(
-    network: MoonshineNetwork, samples: np.ndarray, device: str = "cpu"
+    network: MoonshineNetwork, samples: np.ndarray, device: str = "cpu", core: int = CORE
 ) -> Iterator[tuple[int, int, list[Tensor]]]:
     """(start, stop, seven (stop - start, 288)) for consecutive stretches of the N // 384 + 1 frames of samples (N,).
 
-    Frame t is centred on sample 384 t; silence lies beyond both ends.
+    Frame t is centred on sample 384 t; silence lies beyond both ends. `core` is the length of a stretch in frames;
+    it decides memory and speed, not the result.
     """
     frames = len(samples) // HOP + 1
     gains = frame_gains(samples, HOP, SAMPLE_RATE)
-    for start in range(0, frames, CORE):
-        stop = min(start + CORE, frames)
+    for start in range(0, frames, core):
+        stop = min(start + core, frames)
         first, last = max(0, start - MARGIN), min(frames, stop + MARGIN)
         begin, end = first * HOP - CENTRE, (last - 1) * HOP - CENTRE + RECEPTIVE_FIELD
         inside = max(begin, 0)
@@ -77,6 +78,7 @@ class Moonshine(ContentEncoder):
     default_layers: ClassVar[dict[int, float]] = {7: 1.0}
     weights_sha256: ClassVar[str] = WEIGHTS.sha256
     receptive_field: ClassVar[int] = RECEPTIVE_FIELD
+    hop_length: ClassVar[int] = HOP
 
     def __init__(
         self, layers: dict[int, float] | None = None, normalisation: str = "adaptive", device: str = "cpu"
