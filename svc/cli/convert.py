@@ -13,7 +13,7 @@ def convert(
     output: Path,
     device: Device = "auto",
     json: Json = False,
-    options: Options = ConvertOptions(),
+    options: Options | None = None,
 ) -> int:
     """Convert songs: files, folders (their tree is mirrored) or patterns such as 'songs/*.mp3'.
 
@@ -33,11 +33,11 @@ def convert(
 
     if not inputs:
         raise SvcError("Nothing to convert: name at least one song, folder or pattern.")
-    build(ConvertOptions, options.model_dump(), "the command line")
+    chosen = build(ConvertOptions, options.model_dump() if options else {}, "the command line")
     require_exists(voice, "voice file")
     converter = Converter.load(voice, device=pick_device(device))
     with stage("Converting") as update:
-        results = convert_many([str(path) for path in inputs], output, converter, options, progress=update)
+        results = convert_many([str(path) for path in inputs], output, converter, chosen, progress=update)
     failed = [r for r in results if r.status == "failed"]
     for r in failed:
         say(f"Failed: {r.source}: {r.reason}")

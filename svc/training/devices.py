@@ -55,11 +55,18 @@ def _checked_kind(device: str) -> str:
 
 def _precision(wanted: str, kind: str) -> str:
     if wanted == "auto":
-        fast = kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        return "bf16" if fast else "no"
+        return "bf16" if _fast_bf16(kind) else "no"
     if wanted == "fp16" and kind != "cuda":
         raise ConfigError("train.precision fp16 needs a CUDA device: set it to auto or fp32.")
     return "no" if wanted == "fp32" else wanted
+
+
+def _fast_bf16(kind: str) -> bool:
+    """Whether the device computes bfloat16 in hardware: CUDA since Ampere, x86 with AVX-512 BF16 or AMX."""
+    if kind == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    found = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return kind == "cpu" and found is not None and bool(found())
 
 
 @contextmanager

@@ -24,6 +24,12 @@ class Generated:
 
     output: TrainOutput
     real: Tensor
+    heard: slice  # the samples of the segment that the discriminators hear
+
+    @property
+    def judged(self) -> tuple[Tensor, Tensor]:
+        """Recorded and generated audio (B, 1, S) of that part."""
+        return self.real[:, :, self.heard], self.output.audio[:, :, self.heard]
 
 
 def train_step(state: TrainState, batch: Batch) -> dict[str, Tensor]:
@@ -73,7 +79,14 @@ def generate(state: TrainState, batch: Batch) -> Generated:
         spectrogram = linear_spectrogram(batch.audio, spec.n_fft, spec.hop_length)
     from_prior = state.config.losses.prior_mel > 0
     output = state.generator(model_input(batch, spectrogram), segment, prior_audio=from_prior)
-    return Generated(output, audio_segments(batch.audio, output.starts, segment, spec.hop_length))
+    real = audio_segments(batch.audio, output.starts, segment, spec.hop_length)
+    return Generated(output, real, _heard(segment, min(segment, state.config.adversarial_frames), spec.hop_length))
+
+
+def _heard(segment: int, frames: int, hop: int) -> slice:
+    """A random run of `frames` of a segment's frames, in samples."""
+    start = int(torch.randint(segment - frames + 1, (1,)))
+    return slice(start * hop, (start + frames) * hop)
 
 
 def audio_segments(audio: Tensor, starts: Tensor, frames: int, hop: int) -> Tensor:
@@ -92,7 +105,8 @@ def discriminator_step(state: TrainState, parts: list[Batch], shared: Generated 
             made = shared or generate(state, part)
         with _synchronised(state, state.discriminator, last):
             # One pass over both halves: DDP counts one forward per backward, and devices like larger batches.
-            both = state.discriminator(torch.cat([made.real, made.output.audio.detach()]))
+            recorded, generated = made.judged
+            both = state.discriminator(torch.cat([recorded, generated.detach()]))
             real, fake = halves(both)
             loss = losses.discriminator_loss(real, fake) * _share(part, parts)
             state.accelerator.backward(loss)
@@ -148,12 +162,13 @@ def generator_losses(state: TrainState, made: Generated) -> dict[str, Tensor]:
     if state.adversarial:
         # The bare module: DDP must not expect gradients of discriminators that are frozen here.
         discriminator = state.accelerator.unwrap_model(state.discriminator, keep_fp32_wrapper=True)
-        fake = discriminator(output.audio)
+        recorded, generated = made.judged
+        fake = discriminator(generated)
         if weights.adversarial:
             found["adversarial"] = losses.generator_adversarial_loss(fake)
         if weights.feature_matching:
             with torch.no_grad():
-                real = discriminator(made.real)
+                real = discriminator(recorded)
             found["feature_matching"] = losses.feature_matching_loss(real, fake)
     return found
 
