@@ -196,7 +196,7 @@ def _writing_to(out_dir: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
             raise DatasetError(
-                f"The disk is full while writing {out_dir}: free some space and run again; finished recordings are kept."
+                f"The disk is full while writing {out_dir}: free some space and run again, what is done is kept."
             ) from error
         raise DatasetError(
             f"Cannot write {out_dir}: {error.strerror or error}. Check its permissions, or choose another folder."

@@ -26,7 +26,7 @@ class _World(PitchEstimator):
 
 
 class Harvest(_World):
-    """F0 by Harvest: exact on clean voices up to 2 kHz, few missed frames, voices some noise and silence; slow."""
+    """F0 by Harvest: exact on clean voices up to 2000 Hz, few missed frames, but voices some noise; slow."""
 
     name: ClassVar[str] = "harvest"
 
@@ -44,7 +44,7 @@ class Harvest(_World):
 
 
 class Dio(_World):
-    """F0 by DIO, refined by StoneMask: exact on clean voices up to 2 kHz and the quickest; weak on noisy ones."""
+    """F0 by DIO, refined by StoneMask: exact on clean voices up to 2000 Hz and the quickest; weak on noisy ones."""
 
     name: ClassVar[str] = "dio"
 
