@@ -61,8 +61,9 @@ class RelativeAttention(nn.Module):
             return y.view(batch, self.heads, size, frames).transpose(2, 3)
 
         q = split(self.conv_q(x)) * (1.0 / math.sqrt(size))
-        k = split(self.conv_k(x))
-        v = split(self.conv_v(x))
+        # Keys (.., d, T) and values (.., T, d) in the order each chunk multiplies, so none copies them again.
+        k = self.conv_k(x).view(batch, self.heads, size, frames)
+        v = split(self.conv_v(x)).contiguous()
         step = self.chunk or max(16, _CHUNK_ELEMENTS // max(1, batch * self.heads * frames))
         parts = [self._attend(q[:, :, a : a + step], k, v, mask, a) for a in range(0, frames, step)]
         out = parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
@@ -72,9 +73,9 @@ class RelativeAttention(nn.Module):
         """Output (B, H, c, d) of the c queries that begin at frame `start`."""
         stop = start + q.shape[2]
         if self.causal:
-            k, v, mask = k[:, :, :stop], v[:, :, :stop], mask[..., :stop]
-        frames = k.shape[2]
-        scores = torch.matmul(q, k.transpose(2, 3)).float()
+            k, v, mask = k[..., :stop], v[:, :, :stop], mask[..., :stop]
+        frames = k.shape[3]
+        scores = torch.matmul(q, k).float()
         if self.window is not None:
             index, inside = self._band(self.window, start, stop, frames, q.device)
             index = index.expand(*scores.shape[:2], -1, -1)
