@@ -155,7 +155,7 @@ def load_latest(folder: Path, previous: bool = False) -> dict[str, Any]:
                 f"{error} It is the only one: start a new run; the voices written so far are in {folder.parent}."
             ) from error
         raise CheckpointError(
-            f"{error} The one before it is of step {states[-2].step}: continue from there with --resume previous."
+            f"{error} The one before it is of step {states[-2].step}: continue from there with --resume-previous."
         ) from error
 
 

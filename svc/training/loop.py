@@ -139,6 +139,8 @@ def setup(
     accelerator = make_accelerator(config.train, device)
     if not accelerator.is_main_process:
         messages = ignore
+    if config.train.compile and accelerator.device.type != "cuda":
+        messages(f"train.compile is for CUDA: on {accelerator.device} the run goes on without it.")
     provenance = json.loads(saved["provenance"]) if saved else {}
     model, discriminator = build_models(config, prepared.spec, len(prepared.speakers))
     if saved is not None and (base is not None or base_discriminator is not None):

@@ -51,18 +51,20 @@ class Tracker:
         for name, value in values.items():
             self._writer.add_scalar(f"{kind}/{name}", value, step)
 
-    def audio(self, step: int, name: str, samples: np.ndarray, sample_rate: int, to_file: bool = False) -> None:
-        """Mono samples (N,) to TensorBoard, and to samples/step_<step>/<name>.wav if `to_file`."""
+    def audio(self, step: int, name: str, samples: np.ndarray, sample_rate: int) -> None:
+        """Mono samples (N,) to TensorBoard."""
+        if self.active:
+            self._writer.add_audio(f"audio/{name}", np.clip(samples, -1, 1)[None], step, sample_rate)
+
+    def sample(self, folder: str, name: str, samples: np.ndarray, sample_rate: int) -> None:
+        """Mono samples (N,) to samples/<folder>/<name>.wav."""
         if not self.active:
             return
-        self._writer.add_audio(f"audio/{name}", np.clip(samples, -1, 1)[None], step, sample_rate)
-        if to_file:
-            from svc.audio.signal import Audio
-            from svc.audio.writing import write_audio
+        from svc.audio.signal import Audio
+        from svc.audio.writing import write_audio
 
-            folder = self.run_dir / "samples" / f"step_{step:08d}"
-            folder.mkdir(parents=True, exist_ok=True)
-            write_audio(folder / f"{name}.wav", Audio(np.ascontiguousarray(samples[None], np.float32), sample_rate))
+        audio = Audio(np.ascontiguousarray(samples[None], np.float32), sample_rate)
+        write_audio(self.run_dir / "samples" / folder / f"{name}.wav", audio)
 
     def picture(self, step: int, name: str, figure: Any) -> None:
         """A matplotlib figure to TensorBoard."""

@@ -102,7 +102,7 @@ class Validator:
     def validate(self, state: TrainState, tracker: Tracker) -> dict[str, float]:
         """Mean scores over all clips by name; the first clip's audio and picture go to the tracker."""
         scores: dict[str, list[float]] = {}
-        with state.ema.applied():
+        with state.ema.applied(), torch.random.fork_rng(devices=[]):
             for i, clip in enumerate(self.clips):
                 sung = sing(state, clip)
                 found, f0_hz = self._score(clip, sung)
@@ -113,12 +113,14 @@ class Validator:
         return {name: float(np.mean(values)) for name, values in scores.items()}
 
     def write_samples(self, state: TrainState, tracker: Tracker, most: int = 4) -> None:
-        """The averaged voice's rendering of some clips, as files next to the recordings themselves."""
+        """The averaged voice singing some clips, as samples/step_<step>/; the originals as samples/recordings/."""
+        rate = self.spec.sample_rate
         with state.ema.applied():
             for clip in self.samples[:most]:
-                rate = self.spec.sample_rate
-                tracker.audio(state.step, clip.name, sing(state, clip).numpy(), rate, to_file=True)
-                tracker.audio(state.step, f"{clip.name}_recording", clip.batch.audio[0].numpy(), rate, to_file=True)
+                sung = sing(state, clip).numpy()
+                tracker.sample(f"step_{state.step:08d}", clip.name, sung, rate)
+                tracker.sample("recordings", clip.name, clip.batch.audio[0].numpy(), rate)
+                tracker.audio(state.step, f"{clip.name}/sung", sung, rate)
 
     def _score(self, clip: Clip, sung: Tensor) -> tuple[dict[str, float], np.ndarray]:
         real = clip.batch.audio[0]

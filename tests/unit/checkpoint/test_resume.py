@@ -48,7 +48,7 @@ def test_damaged_newest_is_named_and_the_one_before_offered(tmp_path: Path) -> N
     save_state(tmp_path, 5, contents(5))
     newest = save_state(tmp_path, 10, contents(10))
     damage(newest)
-    with pytest.raises(CheckpointError, match=r"damaged.*step 5.*--resume previous") as error:
+    with pytest.raises(CheckpointError, match=r"damaged.*step 5.*--resume-previous") as error:
         load_latest(tmp_path)
     assert str(newest) in str(error.value)
     assert steps(tmp_path) == [5, 10], "nothing is changed by the refusal"

@@ -40,7 +40,8 @@ def test_a_run_writes_what_it_promises(tiny_data: Path, tiny_config: Config, tmp
     assert [s.step for s in list_states(run / "checkpoints")] == [2, 4]
     names = sorted(p.name for p in (run / "voices").iterdir())
     assert names == ["best.safetensors", "voice_step_00000003.safetensors", "voice_step_00000004.safetensors"]
-    assert len(list((run / "samples" / "step_00000004").glob("*.wav"))) == 4
+    for folder in ("step_00000001", "step_00000004", "recordings"):
+        assert len(list((run / "samples" / folder).glob("*.wav"))) == 2
     assert list((run / "tensorboard").glob("events.out.tfevents.*"))
 
     lines = read_metrics(run / "metrics.jsonl")
@@ -106,7 +107,7 @@ def test_a_damaged_state_is_named_and_the_one_before_continues(
     train_voice(changed(tiny_config, checkpoint_every=2), tiny_data, run, device="cpu")
     newest = list_states(run / "checkpoints")[-1].path
     newest.write_bytes(newest.read_bytes()[:-9])
-    with pytest.raises(CheckpointError, match=rf"{newest.name}.*step 2.*--resume previous"):
+    with pytest.raises(CheckpointError, match=rf"{newest.name}.*step 2.*--resume-previous"):
         train_voice(tiny_config, tiny_data, run, resume=True, device="cpu")
     said = Sink()
     result = train_voice(tiny_config, tiny_data, run, resume="previous", device="cpu", messages=said)
@@ -256,6 +257,13 @@ def test_the_callers_random_numbers_are_left_alone(tiny_data: Path, tiny_config:
     torch.manual_seed(7)
     train_voice(changed(tiny_config, max_steps=1), tiny_data, tmp_path / "run", device="cpu")
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_compile_off_cuda_is_said(tiny_data: Path, tiny_config: Config, tmp_path: Path) -> None:
+    said = Sink()
+    config = changed(tiny_config, compile=True, max_steps=1)
+    train_voice(config, tiny_data, tmp_path / "run", device="cpu", messages=said)
+    assert any("train.compile is for CUDA" in s for s in said)
 
 
 def test_unusable_devices_and_folders_are_said(tiny_data: Path, tiny_config: Config, tmp_path: Path) -> None:

@@ -30,7 +30,8 @@ def test_everything_reaches_tensorboard(tmp_path: Path) -> None:
 
     with Tracker(tmp_path) as tracker:
         tracker.log(7, "train", {"mel": 2.5})
-        tracker.audio(7, "clip", np.zeros(800, np.float32), 8000, to_file=True)
+        tracker.audio(7, "clip", np.zeros(800, np.float32), 8000)
+        tracker.sample("step_00000007", "clip", np.zeros(800, np.float32), 8000)
         figure = comparison_figure({"a": np.zeros((5, 20))}, {"f": np.full(20, 200.0)}, 100.0, -11.5)
         tracker.picture(7, "clip", figure)
     events = EventAccumulator(str(tmp_path / "tensorboard"))
@@ -44,7 +45,8 @@ def test_everything_reaches_tensorboard(tmp_path: Path) -> None:
 def test_an_inactive_tracker_writes_nothing(tmp_path: Path) -> None:
     with Tracker(tmp_path / "run", active=False) as tracker:
         tracker.log(1, "train", {"mel": 1.0})
-        tracker.audio(1, "x", np.zeros(8, np.float32), 8000, to_file=True)
+        tracker.audio(1, "x", np.zeros(8, np.float32), 8000)
+        tracker.sample("step_00000001", "x", np.zeros(8, np.float32), 8000)
     assert not (tmp_path / "run").exists()
 
 
