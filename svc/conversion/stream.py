@@ -1,9 +1,9 @@
 """One song through the voice, piece by piece, with memory that does not grow with its length.
 
-The song is cut into windows (`windows.plan_cuts`). A piece is a run of windows of about a minute: its features are
-measured once, with context on both sides; each of its windows is synthesised with context of its own, treated beside
-its source (`blending`), and joined to the one before. A song of up to a minute is one piece, so its features are those
-that preparing would measure.
+The song is cut into windows (`windows.plan_cuts`). A piece is a run of windows of about two minutes: its features
+are measured once, with context on both sides; each of its windows is synthesised with context of its own, treated
+beside its source (`blending`), and joined to the one before. A song of up to two minutes is one piece, so its features
+are those that preparing would measure; with content normalisation "recording" a piece counts as a recording.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,8 +20,9 @@ from svc.features.extractor import FeatureExtractor
 from svc.features.spec import Features
 
 Progress = Callable[[float], None]
-PIECE_SECONDS = 60.0
-PIECE_CONTEXT_SECONDS = 4.0
+PIECE_SECONDS = 120.0
+PIECE_CONTEXT_SECONDS = 5.0
+"""Content frames depend on at most this much to each side."""
 SHORTEST_SECONDS = 0.5
 """Shorter songs are measured with silence after them: encoder and estimator windows need something to look at."""
 
@@ -128,7 +129,7 @@ class SongStream:
 
     def _pieces(self, cuts: list[int]) -> Iterator[Piece]:
         limit = round(PIECE_SECONDS * self.spec.frame_rate)
-        margin = round(max(PIECE_CONTEXT_SECONDS, 2 * self.options.context_seconds) * self.spec.frame_rate)
+        margin = round((PIECE_CONTEXT_SECONDS + self.options.context_seconds) * self.spec.frame_rate)
         begin = 0
         while begin < len(cuts) - 1:
             end = begin + 1

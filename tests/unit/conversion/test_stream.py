@@ -87,7 +87,7 @@ def test_source_phase_is_continuous_over_windows_and_pieces(monkeypatch):
     error = np.abs(joined - 0.3 * np.sin(2 * np.pi * phase))[inside]
     assert error.max() < 5e-3
     assert click_excess(joined, joined, RATE, np.array(report.joins)) <= 1.0
-    assert extractor.longest <= (7.0 + 2 * stream.PIECE_CONTEXT_SECONDS + 3) * RATE
+    assert extractor.longest <= (7.0 + 2 * stream.PIECE_CONTEXT_SECONDS + 4) * RATE
 
 
 def test_noise_belongs_to_the_position_not_to_the_window():
