@@ -75,6 +75,7 @@ class ModelConfig(Settings):
     flow_wavenet_layers: int = Field(4, ge=1, le=16, description="WaveNet layers inside each coupling.")
     speaker_channels: int = Field(256, ge=4, description="Width of the speaker embedding.")
     predict_f0: bool = Field(True, description="Train an F0 predictor (used for speech input).")
+    f0_predictor_layers: int = Field(6, ge=1, le=24, description="Attention layers of the F0 predictor.")
     decoder: str = choice(DECODERS, "nsf_istft", "Waveform generator.")
     decoder_channels: int = Field(384, ge=8, description="Width of the decoder (initial width for nsf_hifigan).")
     decoder_layers: int = Field(8, ge=1, le=32, description="ConvNeXt blocks of nsf_istft (unused by nsf_hifigan).")

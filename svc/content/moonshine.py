@@ -37,7 +37,8 @@ SAMPLE_RATE = 16_000
 SPAN = 20
 MARGIN = LAYERS * SPAN
 CORE = 600
-# Mean and standard deviation behind the first convolution for levelled speech (scripts/recipes/moonshine_weights.py).
+# Mean and standard deviation behind the first convolution over levelled speech and singing, as
+# group_statistics in scripts/recipes/moonshine_leak.py measures them.
 OPTIONS = MoonshineOptions(span=SPAN, group_mean=0.0, group_std=0.0697)
 
 
@@ -99,8 +100,8 @@ class Moonshine(ContentEncoder):
         frames = len(samples) // HOP + 1
         values = np.empty((frames, WIDTH), dtype=np.float32)
         for start, stop, outputs in layer_windows(self.network, samples, self.device):
-            mixed = sum(self._cleaned(layer, outputs[layer - 1]) * weight for layer, weight in self.layers.items())
-            values[start:stop] = mixed.cpu().numpy()
+            mixed = [self._cleaned(layer, outputs[layer - 1]) * weight for layer, weight in self.layers.items()]
+            values[start:stop] = torch.stack(mixed).sum(dim=0).cpu().numpy()
             if progress:
                 progress(stop / frames)
         if self.normalisation == "recording":

@@ -35,15 +35,16 @@ class Attention(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
-            setattr(self, name, nn.Linear(WIDTH, WIDTH, bias=False))
+        self.q_proj = nn.Linear(WIDTH, WIDTH, bias=False)
+        self.k_proj = nn.Linear(WIDTH, WIDTH, bias=False)
+        self.v_proj = nn.Linear(WIDTH, WIDTH, bias=False)
+        self.o_proj = nn.Linear(WIDTH, WIDTH, bias=False)
 
     def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor], mask: Tensor | None) -> Tensor:
         """x (B, T, 288) -> (B, T, 288); mask (T, T) or (B, 1, T, T) bool, True where attention may look."""
         batch, frames, _ = x.shape
-        q, k, v = (
-            p(x).view(batch, frames, HEADS, HEAD_WIDTH).transpose(1, 2) for p in (self.q_proj, self.k_proj, self.v_proj)
-        )
+        projections: list[nn.Module] = [self.q_proj, self.k_proj, self.v_proj]
+        q, k, v = (p(x).view(batch, frames, HEADS, HEAD_WIDTH).transpose(1, 2) for p in projections)
         y = F.scaled_dot_product_attention(rotate(q, rotation), rotate(k, rotation), v, attn_mask=mask)
         return self.o_proj(y.transpose(1, 2).reshape(batch, frames, WIDTH))
 

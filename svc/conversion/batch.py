@@ -4,7 +4,7 @@ import glob
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from svc.config import ConvertOptions
 from svc.conversion.converter import Converter
 from svc.conversion.song import SongReport, convert_song
 from svc.errors import AudioError, ConfigError, InterruptedBySignal
+from svc.progress import Progress, part
 from svc.weights import sha256_of
 
-Progress = Callable[[float], None]
 LEDGER = ".svc-batch.json"
 LEDGER_VERSION = 1
 WRITABLE = ("wav", "flac", "mp3", "ogg")
@@ -70,7 +70,7 @@ def convert_many(
     ledger = Ledger(folder, converter, options)
     results = []
     for index, (source, target, problem) in enumerate(jobs):
-        share = _part(progress, index / len(jobs), 1 / len(jobs))
+        share = part(progress, index / len(jobs), 1 / len(jobs))
         results.append(_one(source, target, problem, (converter, options), ledger, share))
         if progress:
             progress((index + 1) / len(jobs))
@@ -214,10 +214,10 @@ def _expand(item: Path | str, output: Path) -> list[tuple[Path, Path, str]]:
 def _fixed_part(pattern: Path) -> Path:
     """The folders of a pattern before its first wildcard."""
     parts = []
-    for part in pattern.parts[:-1]:
-        if glob.has_magic(part):
+    for piece in pattern.parts[:-1]:
+        if glob.has_magic(piece):
             break
-        parts.append(part)
+        parts.append(piece)
     return Path(*parts)
 
 
@@ -236,9 +236,3 @@ def _format_of(source: Path, options: ConvertOptions) -> str:
     except AudioError:
         return "wav"  # the song will fail with the reader's own sentence
     return container if container in WRITABLE else "wav"
-
-
-def _part(progress: Progress | None, start: float, share: float) -> Progress | None:
-    if progress is None:
-        return None
-    return lambda value: progress(start + share * value)

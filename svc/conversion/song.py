@@ -25,8 +25,8 @@ from svc.conversion.image import ImageMeter, VocalImage
 from svc.conversion.sources import RawFile, disk_error
 from svc.conversion.stream import ConversionReport
 from svc.errors import AudioError, SvcError
+from svc.progress import Progress, part
 
-Progress = Callable[[float], None]
 BLOCK_SECONDS = 20.0
 SEPARATION_BLOCK = 1 << 16
 SHARES = {"separation": 0.3, "conversion": 0.6, "remix": 0.1}
@@ -127,15 +127,15 @@ class SongJob:
         """All stages in order."""
         report = progress or (lambda value: None)
         started = time.perf_counter()
-        vocals, image = self._timed("separation", self._separate, _part(report, 0.0, SHARES["separation"]))
+        vocals, image = self._timed("separation", self._separate, part(report, 0.0, SHARES["separation"]))
         if vocals.length == 0:
             raise AudioError(f"{self.source} holds no samples: there is nothing to convert.")
         if bypass:
             placed, done = vocals, ConversionReport("(bypassed)", 0.0, 0.0, vocals.length)
         else:
-            share = _part(report, SHARES["separation"], SHARES["conversion"])
+            share = part(report, SHARES["separation"], SHARES["conversion"])
             placed, done = self._timed("conversion", self._convert, vocals, image, share)
-        gain_db = self._timed("remix", self._remix, vocals, placed, _part(report, 1 - SHARES["remix"], SHARES["remix"]))
+        gain_db = self._timed("remix", self._remix, vocals, placed, part(report, 1 - SHARES["remix"], SHARES["remix"]))
         report(1.0)
         seconds = vocals.length / self.rate
         return SongReport(
@@ -258,7 +258,3 @@ def _resample_into(file: RawFile, blocks: Iterator[np.ndarray], old: int, new: i
     put(resampler.process(np.zeros((1, 0), dtype=np.float32), last=True))
     if file.length < wanted:
         file.write(np.zeros(wanted - file.length, dtype=np.float32))
-
-
-def _part(progress: Progress, start: float, share: float) -> Progress:
-    return lambda value: progress(start + share * value)

@@ -110,7 +110,7 @@ def load_judges(folder: Path | None = None) -> Judges:
     folder = folder or judges_dir()
     missing: dict[str, str] = {}
 
-    def attempt(kind: Callable[[Path], Any]) -> Any:
+    def attempt(kind: Any) -> Any:
         try:
             return kind(folder)
         except ImportError as error:

@@ -87,10 +87,10 @@ def _spectrogram(axis: Any, audio: Audio, start: float, title: str) -> None:
 
 
 def _curves(axis: Any, source: Audio, result: Audio, start: float, transpose_semitones: float) -> None:
-    curves = [track_f0(audio.samples[0], audio.sample_rate) for audio in (source, result)]
-    scores = compare_f0(*curves, transpose_semitones)
-    asked = curves[0] * 2.0 ** (transpose_semitones / 12.0)
-    for f0_hz, label, style in ((asked, "requested", {"lw": 3.0, "alpha": 0.5}), (curves[1], "result", {"lw": 1.2})):
+    heard, made = (track_f0(audio.samples[0], audio.sample_rate) for audio in (source, result))
+    scores = compare_f0(heard, made, transpose_semitones)
+    asked = heard * 2.0 ** (transpose_semitones / 12.0)
+    for f0_hz, label, style in ((asked, "requested", {"lw": 3.0, "alpha": 0.5}), (made, "result", {"lw": 1.2})):
         shown = np.where(f0_hz > 0, f0_hz, np.nan)
         axis.plot(start + np.arange(len(shown)) * FRAME_SECONDS, shown, label=label, **style)
     axis.set_yscale("log")

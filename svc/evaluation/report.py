@@ -13,7 +13,7 @@ import numpy as np
 from svc.audio.signal import Audio
 from svc.errors import AudioError
 from svc.evaluation import spectral_metrics as spectral
-from svc.evaluation.judges import Judges, plain_words, word_error_rate
+from svc.evaluation.judges import Judges, Words, plain_words, word_error_rate
 from svc.evaluation.pitch_metrics import at_judge_rate, compare_f0, copy_synthesis, track_f0
 
 Progress = Callable[[float], None]
@@ -146,16 +146,16 @@ def _score(pair: EvaluationPair, scales: dict[str, SpeakerScale], judges: Judges
         scores["hf_ratio"] = spectral.high_frequency_ratio(samples, audio.sample_rate)
         scores["clip_ratio"] = spectral.clip_ratio(audio.samples)
     if judges.words is not None:
-        _score_words(out, (source, converted), pair.text, judges, language)
+        _score_words(out, (source, converted), pair.text, judges.words, language)
     out["converted"].update(_waveform(pair))
     return _plain(out)
 
 
 def _score_words(
-    out: dict[str, Any], heard: tuple[np.ndarray, np.ndarray], text: str | None, judges: Judges, language: str
+    out: dict[str, Any], heard: tuple[np.ndarray, np.ndarray], text: str | None, words: Words, language: str
 ) -> None:
     """Word error against the known text, else against what is heard in the source."""
-    in_source, in_result = (judges.words.words(samples, language) for samples in heard)
+    in_source, in_result = (words.words(samples, language) for samples in heard)
     reference = plain_words(text) if text else in_source
     out["source"]["wer"] = word_error_rate(in_source, reference)
     out["converted"]["wer"] = word_error_rate(in_result, reference)

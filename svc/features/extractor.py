@@ -1,14 +1,11 @@
 """The one path from audio to Features, used by preparing, training and converting."""
 
-from collections.abc import Callable
-
 import numpy as np
 
 from svc.audio.signal import Audio
 from svc.errors import AudioError, SpecMismatchError
 from svc.features.spec import Features, FeatureSpec
-
-Progress = Callable[[float], None]
+from svc.progress import Progress, part
 
 ALIGN_CHUNK = 16_384
 PROGRESS_SHARES = {"content": 0.6, "pitch": 0.38}
@@ -62,8 +59,8 @@ class FeatureExtractor:
         """
         samples = self.samples(audio)
         content_share, pitch_share = PROGRESS_SHARES["content"], PROGRESS_SHARES["pitch"]
-        content = self.content(samples, _part(progress, 0.0, content_share))
-        f0_hz = self.pitch(samples, _part(progress, content_share, pitch_share))
+        content = self.content(samples, part(progress, 0.0, content_share))
+        f0_hz = self.pitch(samples, part(progress, content_share, pitch_share))
         loudness = self.loudness(samples)
         if progress:
             progress(1.0)
@@ -105,9 +102,3 @@ class FeatureExtractor:
 
     def _times(self, samples: np.ndarray) -> np.ndarray:
         return self.spec.frame_times(self.spec.frames(len(samples)))
-
-
-def _part(progress: Progress | None, start: float, share: float) -> Progress | None:
-    if progress is None:
-        return None
-    return lambda value: progress(start + share * value)

@@ -76,7 +76,9 @@ class FeatureSpec:
         try:
             return FeatureSpec(**fields)
         except TypeError as error:
-            raise SpecMismatchError(f"The feature specification is incomplete or has unknown fields: {error}.") from error
+            raise SpecMismatchError(
+                f"The feature specification is incomplete or has unknown fields: {error}."
+            ) from error
 
     def require(self, other: "FeatureSpec", what: str) -> None:
         """Raise SpecMismatchError naming the differing fields unless `other` equals this spec."""

@@ -5,6 +5,7 @@ spectrograms at several resolutions (UnivNet), at about a tenth of the operation
 at full size they, not the generator, would be most of a training step.
 """
 
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,7 @@ class NarrowPeriodDiscriminator(nn.Module):
         channels = (1, *widths)
         self.layers = nn.ModuleList(
             weight_norm(nn.Conv2d(a, b, (5, 1), (s, 1), padding=(2, 0)))
-            for a, b, s in zip(channels, channels[1:], strides)
+            for (a, b), s in zip(pairwise(channels), strides)
         )
         self.score = weight_norm(nn.Conv2d(widths[-1], 1, (3, 1), padding=(1, 0)))
 
@@ -46,13 +47,15 @@ class NarrowPeriodDiscriminator(nn.Module):
 class NarrowSpectrumDiscriminator(nn.Module):
     """Log-compressed magnitude spectrogram (B, 1, bins, frames), convolutions strided along frequency."""
 
+    window: Tensor
+
     def __init__(self, window: int, width: int = SPECTRUM_WIDTH) -> None:
         super().__init__()
         self.window_length, self.hop = window, window // 4
         channels = (1, width, width, 2 * width, 2 * width)
         self.layers = nn.ModuleList(
             weight_norm(nn.Conv2d(a, b, (9, 3), (4 if k == 0 else 2, 1), padding=(4, 1)))
-            for k, (a, b) in enumerate(zip(channels, channels[1:]))
+            for k, (a, b) in enumerate(pairwise(channels))
         )
         self.score = weight_norm(nn.Conv2d(2 * width, 1, (3, 3), padding=(1, 1)))
         self.register_buffer("window", torch.hann_window(window), persistent=False)

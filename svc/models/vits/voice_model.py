@@ -24,7 +24,6 @@ from svc.models.vocoders.decoder import Decoder
 from svc.registry import DECODERS
 
 _WAVENET_KERNEL = 5
-_PREDICTOR_LAYERS = 6
 
 
 @dataclass(frozen=True)
@@ -132,7 +131,7 @@ class VoiceModel(nn.Module):
             self.f0_predictor = F0Predictor(
                 hidden,
                 config.filter_channels,
-                _PREDICTOR_LAYERS,
+                config.f0_predictor_layers,
                 config.prior_heads,
                 speaker,
                 dropout=config.dropout,

@@ -7,6 +7,8 @@ transform. All layers run at frame rate, so it costs 10 to 20 times less than up
 and the pitch of the result is the pitch of the source by construction.
 """
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +16,9 @@ from svc.config import ModelConfig
 from svc.errors import ConfigError
 from svc.models.vocoders.decoder import Decoder
 from svc.models.vocoders.pulse_source import pulse_train
+
+if TYPE_CHECKING:
+    from svc.models.vits.voice_model import VoiceShape
 
 SUBFRAMES = 2  # spectral frames per latent frame: consonants need finer steps than the 512-sample hop
 WINDOW_HOPS = 4  # window length in spectral hops
@@ -41,7 +46,9 @@ class ConvNeXtBlock(nn.Module):
 class NsfIstft(Decoder):
     """The `fast` decoder; about 1.5 GFLOP per second of audio at 384 channels and 8 layers."""
 
-    def __init__(self, config: ModelConfig, shape: "VoiceShape") -> None:  # noqa: F821
+    window: Tensor
+
+    def __init__(self, config: ModelConfig, shape: "VoiceShape") -> None:
         super().__init__()
         if shape.hop_length % SUBFRAMES:
             raise ConfigError(f"nsf_istft needs an even hop length, got {shape.hop_length}: set features.hop_length.")
