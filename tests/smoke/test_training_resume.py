@@ -87,8 +87,17 @@ def test_resume_is_bit_exact(tmp_path: Path) -> None:
 def test_resume_is_bit_exact_with_the_fast_recipe(tmp_path: Path) -> None:
     size = SyntheticSize(recordings=3, slices=4, slice_seconds=4, sample_rate=44_100, hop_length=512, n_fft=2048)
     write_synthetic_dataset(tmp_path / "data", size)
-    config = settings("fast.yaml", max_steps=8, log_every=2, validate_every=4, checkpoint_every=3, voice_every=50)
-    interrupted_equals_uninterrupted(config, tmp_path / "data", tmp_path, (2, 6))
+    config = settings(
+        "fast.yaml",
+        max_steps=6,
+        log_every=1,
+        validate_every=3,
+        validation_clips=1,
+        checkpoint_every=4,
+        voice_every=50,
+        adversarial_start_step=1,
+    )
+    interrupted_equals_uninterrupted(config, tmp_path / "data", tmp_path, (2, 5))
 
 
 def test_a_killed_run_leaves_a_loadable_state(tmp_path: Path) -> None:
