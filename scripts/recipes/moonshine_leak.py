@@ -8,8 +8,9 @@ nit_song070 CC BY 3.0, vocobox_martin MIT, oatsu MIT, smstools CC BY 4.0).
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from svc.content.levelling import frame_gains
+from svc.content.levelling import frame_gains, levelled
 from svc.content.moonshine import SAMPLE_RATE, layer_windows
 from svc.content.moonshine_network import HOP, MoonshineNetwork
 
@@ -40,14 +41,33 @@ def corpus(root: Path) -> list[tuple[Path, float]]:
     return chosen
 
 
-def frames_of(path: Path, network: MoonshineNetwork) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Active frames of one recording: layers (7, T, 288), F0 in Hz (T,), level in dB after levelling (T,)."""
-    import pyworld
+def read(path: Path) -> np.ndarray:
+    """At most MAX_SECONDS of a recording, mono at 16 kHz."""
     import soundfile
     import soxr
 
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True, frames=-1)
-    samples = soxr.resample(samples.mean(axis=1)[: MAX_SECONDS * rate], rate, SAMPLE_RATE).astype(np.float32)
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    return soxr.resample(samples.mean(axis=1)[: MAX_SECONDS * rate], rate, SAMPLE_RATE).astype(np.float32)
+
+
+def group_statistics(root: Path, network: MoonshineNetwork) -> tuple[float, float]:
+    """Mean and standard deviation behind the first convolution, over the corpus's speech after levelling."""
+    means, squares = [], []
+    for path in (path for path, _ in corpus(root) if (root / "speech") in path.parents):
+        samples = read(path)
+        samples = levelled(samples, 0, frame_gains(samples, HOP, SAMPLE_RATE), HOP)
+        x = torch.tanh(network.conv1(torch.from_numpy(samples)[None, None]))
+        means.append(float(x.mean()))
+        squares.append(float(x.square().mean()))
+    mean = float(np.mean(means))
+    return mean, float(np.sqrt(np.mean(squares) - mean**2))
+
+
+def frames_of(path: Path, network: MoonshineNetwork) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Active frames of one recording: layers (7, T, 288), F0 in Hz (T,), level in dB after levelling (T,)."""
+    import pyworld
+
+    samples = read(path)
     layers = [outputs for _, _, outputs in layer_windows(network, samples)]
     values = np.stack([np.concatenate([w[k].numpy() for w in layers]) for k in range(7)])
     signal = samples.astype(np.float64)

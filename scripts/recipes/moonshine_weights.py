@@ -100,16 +100,19 @@ def main() -> None:
     arguments = parser.parse_args()
 
     import torch
-    from moonshine_leak import constants
+    from moonshine_leak import constants, group_statistics
     from safetensors.numpy import save_file
 
+    from svc.content.moonshine import OPTIONS
     from svc.content.moonshine_network import MoonshineNetwork
 
     state = {k: v.astype(np.float16) for k, v in network_state(OrtFile(encoder_bytes(arguments.wheel))).items()}
     network = MoonshineNetwork().eval().requires_grad_(False)
     network.load_state_dict({k: torch.from_numpy(v.astype(np.float32)) for k, v in state.items()})
+    print("group norm statistics", group_statistics(arguments.corpus, network), "in use", OPTIONS)
     state.update(constants(arguments.corpus, network))
     save_file(state, arguments.out, metadata={"format": "1", "source": f"{PACKAGE} {MEMBER}", "licence": "MIT"})
+    arguments.out.chmod(0o644)
     print(arguments.out, arguments.out.stat().st_size, hashlib.sha256(arguments.out.read_bytes()).hexdigest())
 
 

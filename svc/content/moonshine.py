@@ -37,8 +37,8 @@ SAMPLE_RATE = 16_000
 SPAN = 20
 MARGIN = LAYERS * SPAN
 CORE = 600
-# Mean and standard deviation behind the first convolution over levelled speech and singing, as
-# group_statistics in scripts/recipes/moonshine_leak.py measures them.
+# Mean and standard deviation behind the first convolution over levelled speech, as group_statistics in
+# scripts/recipes/moonshine_leak.py measures them to 1 %.
 OPTIONS = MoonshineOptions(span=SPAN, group_mean=0.0, group_std=0.0697)
 
 
