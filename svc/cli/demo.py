@@ -41,11 +41,13 @@ def demo(
         converter = Converter.load(trained.voice_path, device=chosen)
         report = convert_song(song, result, converter, ConvertOptions(), progress=update)
     with stage("Pictures and report") as update:
-        page = write_report(output, song, report, converter, trained.metrics)
+        dry = output / "converted_vocals.wav"
+        page = write_report(output, song, dry, report, converter, trained.metrics)
     say(f"Done in {(time.monotonic() - started) / 60:.1f} minutes.")
     made = {
         "song": str(result),
         "source": str(song),
+        "vocals": str(dry),
         "voice": str(trained.voice_path),
         "tensorboard": str(run / "tensorboard"),
         "report": str(page),
@@ -57,8 +59,8 @@ def demo(
     return 0
 
 
-def write_report(output: Path, song: Path, report, converter, metrics: dict[str, float]) -> Path:
-    """A short report.md with the spectrogram and F0 picture of the source's and the result's vocals."""
+def write_report(output: Path, song: Path, dry: Path, report, converter, metrics: dict[str, float]) -> Path:
+    """A short report.md with a picture of the source's vocals and of the result's, which are written to `dry`."""
     from svc.audio.reading import read_audio
     from svc.conversion.song import convert_song
     from svc.evaluation.pictures import compare_pictures
@@ -66,7 +68,6 @@ def write_report(output: Path, song: Path, report, converter, metrics: dict[str,
 
     separator = SEPARATORS.create(report.separate, device=converter.device)
     source = separator.separate(read_audio(song)).vocals.mono()
-    dry = output / "converted_vocals.wav"
     convert_song(song, dry, converter, ConvertOptions(vocals_only=True))
     picture = output / "report.png"
     compare_pictures(source, read_audio(dry).mono(), picture, transpose_semitones=report.transpose_semitones)
