@@ -26,7 +26,8 @@ class WeightFile:
                 _verify(candidate, self)
                 return candidate
         raise WeightError(
-            f"The weight file '{self.name}' ({self.purpose}) is missing: reinstall the toolkit, or put it into {pretrain_dir()}/."
+            f"The weight file '{self.name}' ({self.purpose}) is missing: reinstall the toolkit, or put it into "
+            f"{pretrain_dir()}/."
         )
 
 
@@ -50,3 +51,31 @@ def sha256_of(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+MOONSHINE_TINY = WeightFile(
+    name="moonshine_tiny.safetensors",
+    sha256="49c86f54dc61c9a45bdb3d6f12e5db4f0a51373b0f86f6a097a8c8d99db5129a",
+    bytes=15_764_476,
+    licence="MIT",
+    purpose="content encoder 'moonshine'",
+)
+SPLEETER = WeightFile(
+    name="spleeter.safetensors",
+    sha256="31d21bd07551a97bfb456bb2f00d441b9dec1e4e1bca122c3331e23ca9234f9d",
+    bytes=21_542_288,
+    licence="MIT",
+    purpose="separation of vocals and accompaniment with Spleeter",
+)
+RESEMBLYZER = WeightFile(
+    name="resemblyzer.safetensors",
+    sha256="95bbe2e57091242e473d047a93ea00ffe66584dc51c87383fc664afa641a6fb1",
+    bytes=2_848_504,
+    licence="Apache-2.0",
+    purpose="speaker encoder 'resemblyzer'",
+)
+
+
+def embedded_weights() -> tuple[WeightFile, ...]:
+    """Every weight file that ships with the package."""
+    return (MOONSHINE_TINY, SPLEETER, RESEMBLYZER)

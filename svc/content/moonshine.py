@@ -24,15 +24,8 @@ from svc.content.moonshine_network import (
     MoonshineNetwork,
     MoonshineOptions,
 )
-from svc.weights import WeightFile
+from svc.weights import MOONSHINE_TINY as WEIGHTS
 
-WEIGHTS = WeightFile(
-    name="moonshine_tiny.safetensors",
-    sha256="49c86f54dc61c9a45bdb3d6f12e5db4f0a51373b0f86f6a097a8c8d99db5129a",
-    bytes=15_764_476,
-    licence="MIT",
-    purpose="content encoder 'moonshine'",
-)
 SAMPLE_RATE = 16_000
 SPAN = 20
 MARGIN = LAYERS * SPAN

@@ -11,15 +11,7 @@ from svc.errors import WeightError
 from svc.separation.masking import MaskStream
 from svc.separation.separator import Separator, VocalStream
 from svc.separation.unet import SpleeterUNet
-from svc.weights import WeightFile
-
-WEIGHTS = WeightFile(
-    name="spleeter.safetensors",
-    sha256="31d21bd07551a97bfb456bb2f00d441b9dec1e4e1bca122c3331e23ca9234f9d",
-    bytes=21_542_288,
-    licence="MIT",
-    purpose="separation of vocals and accompaniment with Spleeter",
-)
+from svc.weights import SPLEETER as WEIGHTS
 
 N_FFT = 4096
 HOP = 1024

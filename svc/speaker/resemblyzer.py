@@ -13,15 +13,8 @@ from torch import Tensor, nn
 from svc.audio.resampling import resample
 from svc.errors import AudioError
 from svc.speaker.encoder import SpeakerEncoder
-from svc.weights import WeightFile
+from svc.weights import RESEMBLYZER as WEIGHTS
 
-WEIGHTS = WeightFile(
-    name="resemblyzer.safetensors",
-    sha256="95bbe2e57091242e473d047a93ea00ffe66584dc51c87383fc664afa641a6fb1",
-    bytes=2_848_504,
-    licence="Apache-2.0",
-    purpose="speaker encoder 'resemblyzer'",
-)
 SAMPLE_RATE, N_FFT, HOP, MELS = 16_000, 400, 160, 40
 PARTIAL_FRAMES = 160
 # 1.3 partials per second, as the original does by default.
