@@ -12,6 +12,7 @@ from svc.data.recording import RecordingResult
 from svc.data.sources import SourceFile, utterance_id
 from svc.data.splitting import split_by_recording
 from svc.features.spec import FeatureSpec
+from svc.features.store import FeatureStore
 
 
 @dataclass
@@ -40,13 +41,14 @@ def assemble(
     sources: list[SourceFile],
     hashes: dict[str, str],
     results: dict[str, RecordingResult],
-    spec: FeatureSpec,
+    store: FeatureStore,
     config: PrepareConfig,
 ) -> Assembly:
     """Judge every slice, leave out duplicates, split, and collect the report."""
+    spec = store.spec
     made = Assembly()
     rows: list[dict[str, Any]] = []
-    original = _duplicates(sources, hashes, results)
+    original = _duplicates(sources, hashes, results, store)
     kept_measures: dict[str, dict[str, Any]] = {}
     for source in sources:
         result = results[hashes[source.name]]
@@ -54,7 +56,7 @@ def assemble(
         rows.append(row)
         if source.name in original:
             first, exact = original[source.name]
-            how = "has the same content as" if exact else "sounds the same as"
+            how = "is the same file as" if exact else "is the same performance as"
             row["error"] = f"{how} {first}: remove one of the two"
             row["code"] = "duplicate"
             continue
@@ -99,7 +101,7 @@ def assemble(
 
 
 def _duplicates(
-    sources: list[SourceFile], hashes: dict[str, str], results: dict[str, RecordingResult]
+    sources: list[SourceFile], hashes: dict[str, str], results: dict[str, RecordingResult], store: FeatureStore
 ) -> dict[str, tuple[str, bool]]:
     """Name of each duplicate -> (name of the first of its kind, whether the content is equal)."""
     out: dict[str, tuple[str, bool]] = {}
@@ -112,10 +114,24 @@ def _duplicates(
             first[sha256] = source.name
     usable = [s for s in sources if s.name not in out and results[hashes[s.name]].stored is not None]
     measures = [results[hashes[s.name]] for s in usable]
-    near = doctor.near_duplicates([r.measures["fingerprint"] for r in measures], [r.seconds for r in measures])
+    near = doctor.near_duplicates(
+        [r.measures["fingerprint"] for r in measures],
+        [r.seconds for r in measures],
+        lambda index: _for_comparing(measures[index], store),
+    )
     for index, earlier in near.items():
         out[usable[index].name] = (usable[earlier].name, False)
     return out
+
+
+def _for_comparing(result: RecordingResult, store: FeatureStore) -> np.ndarray:
+    """The beginning of a stored recording at the low rate that duplicates are compared at."""
+    from svc.audio.resampling import resample
+
+    assert result.stored is not None
+    stored = np.load(store.directory / result.stored.audio, mmap_mode="r", allow_pickle=False)
+    start = stored[: doctor.COMPARE_SECONDS * store.spec.sample_rate].astype(np.float32)
+    return resample(start, store.spec.sample_rate, doctor.COMPARE_RATE)
 
 
 def _row(source: SourceFile, result: RecordingResult) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Is this recording good to learn from? Measures, findings with reason and advice, and a verdict per slice."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from svc.data.measures import (
     quick_decays_per_second,
     second_voice_share,
     snr_db,
+    waveform_match,
 )
 from svc.features.spec import FeatureSpec
 
@@ -26,7 +28,10 @@ TOO_CLIPPED_SHARE = 1e-2
 LEAST_VOICED_SHARE = 0.05
 REVERBERANT_DECAYS = 0.7
 SECOND_VOICE_SHARE = 0.25
-NEAR_DUPLICATE_COSINE = 0.995
+ALIKE_COSINE = 0.93
+COMPARE_RATE = 4_000
+COMPARE_SECONDS = 30
+SAME_WAVEFORM = 0.9
 LITTLE_SECONDS = 30.0
 
 NOTHING_HEARD = "nothing is heard in it above its own noise: remove it, or record louder"
@@ -187,10 +192,14 @@ def _judge_cleanness(m: dict[str, Any], recording: dict[str, Any]) -> list[Findi
     return found
 
 
-def near_duplicates(fingerprints: list[list[float]], seconds: list[float]) -> dict[int, int]:
-    """Index of each recording that sounds the same as an earlier one -> index of that one.
+def near_duplicates(
+    fingerprints: list[list[float]], seconds: list[float], load: Callable[[int], np.ndarray]
+) -> dict[int, int]:
+    """Index of each recording that is the same performance as an earlier one -> index of that one.
 
-    Compared only within 2 % (or 0.1 s) of the same length.
+    Where two fingerprints are alike and the lengths within 2 % (or 0.1 s), the waveforms decide: `load(index)` gives
+    mono samples at `COMPARE_RATE`. Another level, rate, format or file start does not hide a copy; another take of the
+    same notes is no copy.
     """
     if not fingerprints:
         return {}
@@ -198,11 +207,12 @@ def near_duplicates(fingerprints: list[list[float]], seconds: list[float]) -> di
     length = np.asarray(seconds)
     found: dict[int, int] = {}
     for index in range(1, len(pictures)):
-        alike = pictures[:index] @ pictures[index] > NEAR_DUPLICATE_COSINE
+        alike = pictures[:index] @ pictures[index] > ALIKE_COSINE
         alike &= np.abs(length[:index] - length[index]) <= np.maximum(0.1, 0.02 * length[index])
-        alike[[i for i in found if i < index]] = False
-        if alike.any():
-            found[index] = int(np.flatnonzero(alike)[0])
+        for earlier in np.flatnonzero(alike).tolist():
+            if earlier not in found and waveform_match(load(earlier), load(index)) > SAME_WAVEFORM:
+                found[index] = earlier
+                break
     return found
 
 

@@ -3,7 +3,7 @@
 import errno
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -15,12 +15,12 @@ from svc.config import Config, PrepareConfig
 from svc.data import report
 from svc.data.assembly import Assembly, assemble
 from svc.data.manifest import PreparedDataset
-from svc.data.recording import RecordingPreparer, RecordingResult
+from svc.data.recording import RecordingPreparer, RecordingResult, source_name
 from svc.data.sources import SourceFile, find_sources, hash_file
 from svc.errors import DatasetError, MissingExtraError, SvcError
 from svc.features.spec import FeatureSpec, spec_from_config
-
-Progress = Callable[[float], None]
+from svc.features.store import FeatureStore
+from svc.progress import Progress, part
 
 # Below this much raw material, starting processes takes longer than they save.
 POOL_FROM_BYTES = 8_000_000
@@ -70,10 +70,11 @@ def prepare_dataset(
         hashes = {s.name: hash_file(s.path) for s in sources}
         tell(HASHING_SHARE)
         jobs = _distinct(sources, hashes)
+        store = FeatureStore(out_dir, spec, source_name(config.prepare.separate))
         results: dict[str, RecordingResult] = {}
         for result in _run(jobs, out_dir, spec, config.prepare, device, lambda v: tell(HASHING_SHARE + 0.97 * v)):
             results[result.sha256] = result
-        made = assemble(sources, hashes, results, spec, config.prepare)
+        made = assemble(sources, hashes, results, store, config.prepare)
         dataset = _finish(out_dir, spec, config.prepare, made)
     tell(1.0)
     return dataset
@@ -122,7 +123,7 @@ def _run(
         preparer = RecordingPreparer(out_dir, spec, config, device)
         for job in jobs:
             start, share = done / total, job.size / total
-            yield preparer.run(job.path, job.sha256, lambda v, a=start, b=share: progress(a + b * v))
+            yield preparer.run(job.path, job.sha256, part(progress, start, share))
             done += job.size
             progress(done / total)
         return

@@ -85,7 +85,7 @@ def repair_octaves(f0_hz: np.ndarray, frame_rate: float, longest_seconds: float 
 
 def _pieces(f0: np.ndarray) -> list[tuple[int, int]]:
     """Voiced runs, broken also where F0 jumps by more than half an octave."""
-    out = []
+    out: list[tuple[int, int]] = []
     for start, stop in voiced_runs(f0 > 0):
         jumps = np.flatnonzero(np.abs(np.diff(np.log2(f0[start:stop]))) > 0.5) + start + 1
         edges = [start, *jumps.tolist(), stop]

@@ -14,7 +14,9 @@ from svc.pitch.estimator import PitchEstimator
 
 WEIGHTS_SHA256 = "b9aeaeb673436eeda50ceafd632aa681aa63417e52eae4207503d180c9b10015"
 MODEL_RATE = 16_000
-THRESHOLD = 0.006
+# The package's own 0.006 voices 94 % of white and 56 % of pink noise; 0.03 voices 0 and 10 %, and loses 1.3 % of the
+# frames of real singing (64.9 instead of 66.2 % voiced).
+THRESHOLD = 0.03
 # Up to SINGLE_PASS_HZ one pass is enough; above it, the slowed pass decides from SLOWED_FROM_HZ on.
 SINGLE_PASS_HZ = 1100.0
 SLOWED_FROM_HZ = 1000.0
