@@ -18,17 +18,21 @@ class WeightFile:
     licence: str
     purpose: str
 
+    def find(self) -> Path | None:
+        """Where a file of this name lies, embedded or in pretrain/, unchecked; None when there is none."""
+        candidates = (folder / self.name for folder in (ASSETS, pretrain_dir()))
+        return next((path for path in candidates if path.is_file()), None)
+
     def path(self) -> Path:
         """Where the file lies: embedded, else in pretrain/. WeightError when it is missing or damaged."""
-        for folder in (ASSETS, pretrain_dir()):
-            candidate = folder / self.name
-            if candidate.is_file():
-                _verify(candidate, self)
-                return candidate
-        raise WeightError(
-            f"The weight file '{self.name}' ({self.purpose}) is missing: reinstall the toolkit, or put it into "
-            f"{pretrain_dir()}/."
-        )
+        found = self.find()
+        if found is None:
+            raise WeightError(
+                f"The weight file '{self.name}' ({self.purpose}) is missing: reinstall the toolkit, or put it into "
+                f"{pretrain_dir()}/."
+            )
+        _verify(found, self)
+        return found
 
 
 _verified: set[tuple[str, int, int]] = set()

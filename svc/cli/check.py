@@ -27,7 +27,7 @@ OPTIONAL = {
     "onnxruntime": "judges",
     "distillmos": "judges",
 }
-FREE_GB_WANTED = 5.0
+FREE_GB_WANTED, FREE_GB_NEEDED = 5.0, 0.5
 
 
 def check(*, voice: Path | None = None, dataset: Path | None = None, json: Json = False) -> int:
@@ -43,7 +43,7 @@ def check(*, voice: Path | None = None, dataset: Path | None = None, json: Json 
     findings = [*_packages(), _device(), _disk(), *_weights()]
     if voice or dataset:
         findings += _fit(voice, dataset)
-    bad = [f for f in findings if f["state"] == "missing"]
+    bad = [f for f in findings if f["state"] == "failed"]
     text = "\n".join(f"{f['state']:<9} {f['what']:<28} {f['detail']}" for f in findings)
     emit({"ok": not bad, "findings": findings}, json, text)
     return 1 if bad else 0
@@ -57,19 +57,25 @@ def _packages() -> list[dict[str, Any]]:
     found = []
     for name in (*REQUIRED, *OPTIONAL):
         try:
-            found.append(_finding("ok", name, importlib.metadata.version(name)))
+            version = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             extra = OPTIONAL.get(name)
-            hint = f"optional: pip install 'svc-toolkit[{extra}]'" if extra else "pip install svc-toolkit again"
-            found.append(_finding("optional" if extra else "missing", name, hint))
+            hint = f"for more: pip install 'svc-toolkit[{extra}]'" if extra else "missing: install svc-toolkit again"
+            found.append(_finding("optional" if extra else "failed", name, hint))
+            continue
+        found.append(_torchaudio(version) if name == "torchaudio" else _finding("ok", name, version))
+    return found
+
+
+def _torchaudio(version: str) -> dict[str, Any]:
+    """It is compiled against one version of torch and does not load with another."""
     try:
         import torchaudio  # noqa: F401
-    except OSError:
-        advice = (
-            "does not fit this torch: install the pair of one version, pip install torch==2.11.0 torchaudio==2.11.0"
-        )
-        found.append(_finding("missing", "torchaudio", advice))
-    return found
+    except (OSError, ImportError):
+        torch = importlib.metadata.version("torch")
+        advice = f"{version} does not fit torch {torch}: install a pair of one version, such as 2.11.0 of both"
+        return _finding("failed", "torchaudio", advice)
+    return _finding("ok", "torchaudio", version)
 
 
 def _device() -> dict[str, Any]:
@@ -87,7 +93,7 @@ def _device() -> dict[str, Any]:
 
 def _disk() -> dict[str, Any]:
     free = shutil.disk_usage(Path.cwd()).free / 2**30
-    state = "ok" if free >= FREE_GB_WANTED else "missing"
+    state = "ok" if free >= FREE_GB_WANTED else "warning" if free >= FREE_GB_NEEDED else "failed"
     return _finding(state, "disk", f"{free:.1f} GiB free here, {FREE_GB_WANTED:.0f} wanted for a training")
 
 
@@ -101,7 +107,7 @@ def _weights() -> list[dict[str, Any]]:
             weight.path()
             found.append(_finding("ok", weight.name, f"{weight.purpose}, {weight.licence}"))
         except SvcError as error:
-            found.append(_finding("missing", weight.name, str(error)))
+            found.append(_finding("failed", weight.name, str(error)))
     return found
 
 
@@ -124,5 +130,5 @@ def _fit(voice: Path | None, dataset: Path | None) -> list[dict[str, Any]]:
                 spec.require(prepared.spec, f"The dataset {dataset}")
             found.append(_finding("ok", dataset.name, f"{len(prepared.utterances)} slices"))
     except SvcError as error:
-        found.append(_finding("missing", "fit", str(error)))
+        found.append(_finding("failed", "fit", str(error)))
     return found

@@ -5,12 +5,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 
 def say(text: str) -> None:
     """One line for a person, on stderr."""
     print(text, file=sys.stderr, flush=True)
+
+
+def failure(source: Path, reason: str) -> str:
+    """The line for something that failed: the reason, with the file in front where it is not named in it."""
+    return f"Failed: {reason}" if str(source) in reason else f"Failed: {source}: {reason}"
 
 
 def emit(result: dict[str, Any], as_json: bool, text: str) -> None:

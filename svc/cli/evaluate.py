@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from svc.cli.console import emit, say, stage
-from svc.cli.options import Device, Json, Options, pick_device, require_exists
+from svc.cli.options import Device, Json, Options, UsageError, pick_device, require_exists
 from svc.config import ConvertOptions
 
 CENTROID_SHARE = 2  # every second target clip makes the centroid, the others are "herself"
@@ -41,6 +41,8 @@ def evaluate(
     language
         Language of the words, for Whisper.
     """
+    if output.suffix != ".json":
+        raise UsageError(f"--output {output} must end in .json: a table and a folder of audio are written beside it.")
     from svc.evaluation.judges import load_judges
     from svc.evaluation.report import evaluate_pairs, markdown_table, write_report
     from svc.registry import SPEAKER_ENCODERS
@@ -124,8 +126,6 @@ def _parallel_take(folder: Path | None, path: Path):
 
 
 def _read_texts(texts: Path | None) -> dict[str, str]:
-    from svc.errors import SvcError
-
     if texts is None:
         return {}
     lines = require_exists(texts, "list of words").read_text(encoding="utf-8").splitlines()
@@ -133,7 +133,7 @@ def _read_texts(texts: Path | None) -> dict[str, str]:
     for number, line in enumerate(lines, 1):
         name, tab, words = line.partition("\t")
         if line.strip() and not tab:
-            raise SvcError(f"Line {number} of {texts} has no tab: write the file name, a tab, then the words.")
+            raise UsageError(f"Line {number} of {texts} has no tab: write the file name, a tab, then the words.")
         table[name.strip()] = words.strip()
     return table
 

@@ -1,5 +1,6 @@
 """`svc info`: what a file is."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ def info(file: Path, *, json: Json = False) -> int:
     Parameters
     ----------
     file
-        A voice file, an audio file, or a dataset folder.
+        A voice file (or the run folder it lies in), an audio file, or a dataset folder.
     """
     require_exists(file, "file")
-    if file.is_dir():
+    if (file / "voice.safetensors").is_file():
+        result = _voice(file / "voice.safetensors")
+    elif file.is_dir():
         result = _dataset(file)
     elif file.suffix.lower() in {".safetensors", ".pth", ".pt", ".ckpt", ".bin"}:
         result = _voice(file)
@@ -32,7 +35,7 @@ def _voice(file: Path) -> dict[str, Any]:
     voice = load_voice(file)
     return {
         "kind": "voice",
-        "speakers": [vars(s) if hasattr(s, "__dict__") else s._asdict() for s in voice.speakers],
+        "speakers": [asdict(s) for s in voice.speakers],
         "decoder": voice.config.decoder,
         "parameters": sum(int(t.numel()) for t in voice.state.values()),
         "features": voice.spec.to_dict(),
@@ -45,8 +48,7 @@ def _audio(file: Path) -> dict[str, Any]:
     from svc.audio.reading import probe
 
     facts = probe(file)
-    seconds = facts.frames / facts.sample_rate if facts.frames else None
-    return {"kind": "audio", **vars(facts), "seconds": seconds}
+    return {"kind": "audio", **asdict(facts), "seconds": facts.seconds if facts.frames else None}
 
 
 def _dataset(folder: Path) -> dict[str, Any]:
@@ -61,6 +63,8 @@ def _dataset(folder: Path) -> dict[str, Any]:
         "kind": "dataset",
         "minutes": minutes,
         "slices": len(dataset.utterances),
+        "held_out": len(dataset.split("validation")),
+        "warnings": dataset.warnings,
         "features": dataset.spec.to_dict(),
     }
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Group, Parameter
 
 from svc.config import Config, ConvertOptions, Settings, load_config
+from svc.errors import SvcError
 from svc.paths import recipe
 
 SETTINGS = Group("Settings (override the recipe)", sort_key=100)
@@ -20,6 +21,10 @@ Options = Annotated[ConvertOptions, Parameter(name="*")]
 Separate = Annotated[
     str | None, Parameter(help="spleeter, demucs, basic, or none for recordings that hold vocals only.")
 ]
+
+
+class UsageError(SvcError):
+    """A command line that cannot be meant: exit code 2."""
 
 
 def resolve_config(config: str, overrides: Settings | None, changes: dict[str, Any]) -> Config:
@@ -38,8 +43,6 @@ def pick_device(name: str) -> str:
     """A torch device name; SvcError when the one asked for is not there."""
     import torch
 
-    from svc.errors import SvcError
-
     if name == "auto":
         if torch.cuda.is_available():
             return "cuda"
@@ -52,8 +55,6 @@ def pick_device(name: str) -> str:
 
 def require_exists(path: Path, what: str) -> Path:
     """`path`, or an error that says which `what` is not there."""
-    from svc.errors import SvcError
-
     if not path.exists():
         raise SvcError(f"The {what} '{path}' does not exist: check the name.")
     return path

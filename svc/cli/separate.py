@@ -1,19 +1,24 @@
 """`svc separate`: songs to vocals and accompaniment."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from svc.cli.console import emit, say, stage
-from svc.cli.options import Device, Json, pick_device
+from svc.cli.console import emit, failure, say, stage
+from svc.cli.options import Device, Json, UsageError, pick_device
 from svc.registry import SEPARATORS
 
 Method = Annotated[str, Parameter(help=f"One of: {', '.join(SEPARATORS.names())}.")]
 
 
 def separate(
-    *inputs: Path, output: Path, method: Method = "spleeter", device: Device = "auto", json: Json = False
+    *inputs: Path,
+    output: Path,
+    method: Method = "spleeter",
+    format: Literal["wav", "flac"] = "wav",
+    device: Device = "auto",
+    json: Json = False,
 ) -> int:
     """Take songs apart into vocals and accompaniment; the two sum to the input.
 
@@ -22,18 +27,46 @@ def separate(
     inputs
         Songs or folders of songs.
     output
-        Folder for NAME.vocals.wav and NAME.accompaniment.wav. Running again skips what is done.
+        Folder for vocals/NAME.wav and accompaniment/NAME.wav, the inputs' tree mirrored. Running again skips what
+        is done.
+    format
+        wav is 32-bit float and sums to the input exactly; flac is smaller.
     """
-    from svc.errors import SvcError
+    if not inputs:
+        raise UsageError("Nothing to separate: name at least one song or folder.")
     from svc.separation.folder import separate_files
 
-    if not inputs:
-        raise SvcError("Nothing to separate: name at least one song or folder.")
     say(f"{method}: {SEPARATORS.load(method).quality_note}")
     with stage("Separating") as update:
-        results = separate_files(list(inputs), output, method, device=pick_device(device), progress=update)
-    failed = [r for r in results if not r.ok]
-    for r in failed:
-        say(f"Failed: {r.source}: {r.reason}")
-    emit({"results": [r.to_dict() for r in results]}, json, "\n".join(f"ok  {r.vocals}" for r in results if r.ok))
-    return 1 if failed else 0
+        chosen = pick_device(device)
+        results = separate_files(inputs, output, method, device=chosen, progress=update, file_format=format)
+    for r in results:
+        if not r.ok:
+            say(failure(r.path, r.reason))
+        elif r.reason:
+            say(f"Note: {r.path}: {r.reason}")
+    emit({"method": method, "results": [_plain(r) for r in results]}, json, _table(results))
+    return 0 if all(r.ok for r in results) else 1
+
+
+def _status(result: Any) -> str:
+    return "failed" if not result.ok else "skipped" if result.skipped else "done"
+
+
+def _plain(result: Any) -> dict[str, Any]:
+    return {
+        "source": str(result.path),
+        "status": _status(result),
+        "reason": result.reason,
+        "vocals": str(result.vocals) if result.vocals else None,
+        "accompaniment": str(result.accompaniment) if result.accompaniment else None,
+    }
+
+
+def _table(results: list[Any]) -> str:
+    """One line per song: its state, and both stems or the reason; then the counts."""
+    lines = []
+    for r in results:
+        lines.append(f"{_status(r):<8}{r.path}  {f'{r.vocals}, {r.accompaniment}' if r.ok else r.reason}")
+    states = [_status(r) for r in results]
+    return "\n".join([*lines, ", ".join(f"{states.count(s)} {s}" for s in ("done", "skipped", "failed"))])

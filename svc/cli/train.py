@@ -1,5 +1,6 @@
 """`svc train`: a singer's recordings to a voice."""
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,7 @@ from cyclopts import Parameter
 
 from svc.cli.console import emit, say, stage
 from svc.cli.options import Device, Json, Overrides, Recipe, Separate, pick_device, require_exists, resolve_config
+from svc.cli.prepare import prepare_and_tell
 from svc.config import Config
 
 Base = Annotated[str, Parameter(help="Voice file to start from, 'builtin' for the one that ships, or 'none'.")]
@@ -44,12 +46,14 @@ def train(
     """
     from svc.paths import run_dir
 
-    require_exists(singer_dir, "folder")
     changes = {"train.max_minutes": max_minutes, "train.max_steps": max_steps, "prepare.separate": separate}
-    resolved = resolve_config(config, settings, changes)
-    place, chosen = run_dir(run), pick_device(device)
+    resolved, place = resolve_config(config, settings, changes), run_dir(run)
+    require_exists(singer_dir, "folder")
+    chosen, start = pick_device(device), base_path(base)
+    continued = "previous" if resume_previous else resume
+    _fail_early(place, start, bool(continued))
     dataset = prepared_dataset(singer_dir, place, resolved, chosen)
-    result = run_training(dataset, place, resolved, base_path(base), "previous" if resume_previous else resume, chosen)
+    result = run_training(dataset, place, resolved, start, continued, chosen)
     summary = {
         "voice": str(result.voice_path),
         "steps": result.steps,
@@ -61,17 +65,25 @@ def train(
     return 0
 
 
+def _fail_early(place: Path, base: Path | None, continued: bool) -> None:
+    """What training would refuse is refused before the minutes that preparing takes."""
+    from svc.checkpoint.voice import load_voice
+    from svc.training.run_folder import RunFolder
+
+    if not continued:
+        RunFolder(place).require_new()
+    if base is not None:
+        load_voice(base)
+
+
 def prepared_dataset(singer_dir: Path, place: Path, config: Config, device: str) -> Path:
     """`singer_dir` itself if it is a prepared dataset, else what preparing it gives, in the run folder."""
     from svc.data.manifest import MANIFEST_NAME
-    from svc.data.prepare import prepare_dataset
 
     if (singer_dir / MANIFEST_NAME).is_file():
         return singer_dir
     dataset = place / "dataset"
-    with stage(f"Preparing {singer_dir.name}") as update:
-        prepare_dataset(singer_dir, dataset, config, device=device, progress=update)
-    say(f"The report on the recordings is in {dataset / 'report.md'}")
+    prepare_and_tell(singer_dir, dataset, config, device)
     return dataset
 
 
@@ -80,22 +92,23 @@ def run_training(dataset: Path, place: Path, config: Config, base: Path | None, 
     from svc.training.loop import train_voice
 
     with stage("Training") as update:
-        bar = _Bar(update, config.train.max_minutes)
+        bar = _Bar(update)
         return train_voice(config, dataset, place, base=base, resume=resume, device=device, progress=bar, messages=say)
 
 
 class _Bar:
     """Turns the training's reports into a progress bar with speed, time left and losses."""
 
-    def __init__(self, update, max_minutes: float | None) -> None:
+    def __init__(self, update) -> None:
         self._update = update
+        self._started = time.monotonic()
 
     def update(
         self, step: int, total: int, losses: dict[str, float], steps_per_second: float, seconds_left: float
     ) -> None:
         """See svc.training.progress.TrainProgress."""
-        elapsed = step / steps_per_second if steps_per_second > 0 else 0.0
-        fraction = elapsed / (elapsed + seconds_left) if elapsed + seconds_left > 0 else step / total
+        elapsed = time.monotonic() - self._started
+        fraction = elapsed / (elapsed + seconds_left)
         shown = " ".join(f"{name.split('/')[-1]} {value:.2f}" for name, value in losses.items())
         self._update(fraction, f"step {step}  {steps_per_second:.2f}/s  {seconds_left / 60:.1f} min left  {shown}")
 

@@ -144,7 +144,7 @@ def _row(source: SourceFile, result: RecordingResult) -> dict[str, Any]:
         "snr_db": measures.get("snr_db"),
         "quick_decays_per_second": measures.get("quick_decays_per_second"),
         "error": result.error,
-        "code": "unusable" if result.error else None,
+        "code": ("unusable" if measures else "unreadable") if result.error else None,
         "slices": [],
     }
 
