@@ -125,6 +125,9 @@ class TrainConfig(Settings):
     discriminator: str = choice(DISCRIMINATORS, "light", "Discriminators the generator trains against.")
     extra_discriminators: tuple[str, ...] = Field((), description="Further discriminators, by name.")
     adversarial_start_step: int = Field(0, ge=0, description="Step from which discriminators are used.")
+    adversarial_every: int = Field(
+        1, ge=1, le=16, description="Steps per use of the discriminators; 2 leaves out every other one to save time."
+    )
     losses: LossWeights = Field(default_factory=lambda: LossWeights(), description="Loss weights by name.")
     workers: int = Field(0, ge=0, le=32, description="Data loading processes.")
     compile: bool = Field(False, description="torch.compile the generator (CUDA).")

@@ -58,7 +58,7 @@ class TrainState:
     splits: int = 1
     best: Best = field(default_factory=Best)
     sums: dict[str, Tensor] = field(default_factory=dict)
-    summed: int = 0
+    summed: dict[str, int] = field(default_factory=dict)
     first_bad_step: Tensor = field(default_factory=lambda: torch.tensor(NEVER))
     bad_losses: dict[str, Tensor] = field(default_factory=dict)
 
@@ -72,7 +72,8 @@ class TrainState:
         """Whether discriminators take part in the present step."""
         weights = self.config.losses
         wanted = weights.adversarial > 0 or weights.feature_matching > 0
-        return wanted and self.step >= self.config.adversarial_start_step
+        since = self.step - self.config.adversarial_start_step
+        return wanted and since >= 0 and since % self.config.adversarial_every == 0
 
     @property
     def model(self) -> VoiceModel:
@@ -95,15 +96,15 @@ class TrainState:
                 group["lr"] = rate * factor
 
     def gather(self, found: dict[str, Tensor]) -> None:
-        """Add a step's losses to the sums that the next log line averages."""
+        """Add a step's losses to the sums that the next log line averages; each over the steps that have it."""
         for name, value in found.items():
             self.sums[name] = self.sums[name] + value.float() if name in self.sums else value.float()
-        self.summed += 1
+            self.summed[name] = self.summed.get(name, 0) + 1
 
     def take_means(self) -> dict[str, float]:
         """Mean losses since the last call. Waits for the device."""
-        means = {name: float(value) / max(1, self.summed) for name, value in self.sums.items()}
-        self.sums, self.summed = {}, 0
+        means = {name: float(value) / self.summed[name] for name, value in self.sums.items()}
+        self.sums, self.summed = {}, {}
         return means
 
     def note_finite(self, found: dict[str, Tensor]) -> None:
@@ -165,7 +166,7 @@ class TrainState:
         self.step, self.splits = int(data["step"]), max(self.splits, int(data["splits"]))
         self.best = Best(**data["best"])
         self.sums = {name: value.to(self.device) for name, value in data["sums"].items()}
-        self.summed = int(data["summed"])
+        self.summed = dict(data["summed"])
 
 
 def build_models(config: Config, spec: FeatureSpec, speakers: int) -> tuple[VoiceModel, DiscriminatorSet]:
