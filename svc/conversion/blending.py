@@ -6,7 +6,8 @@ from scipy.ndimage import binary_dilation, uniform_filter1d
 from svc.conversion.windows import crossfade_gains
 
 SILENCE_DB = -66.0
-"""Source frames below this level (dB of full scale) are silence: the result fades out there."""
+SILENCE_BELOW_LOUD_DB = 45.0
+LOWEST_SILENCE_DB = -88.0
 SILENCE_RANGE_DB = 12.0
 ENVELOPE_SECONDS = 0.1
 LARGEST_GAIN_DB = 18.0
@@ -26,10 +27,19 @@ def per_sample(values: np.ndarray, hop_length: int) -> np.ndarray:
     return np.interp((np.arange(frames * hop_length) + 0.5) / hop_length - 0.5, np.arange(frames), values)
 
 
-def silence_gate(source: np.ndarray, hop_length: int) -> np.ndarray:
-    """Gain (N,) that is 0 where the source is silent and 1 where it sounds, opening a frame early."""
+def silence_level(level_db: np.ndarray) -> float:
+    """The level in dB of full scale under which a song with these frame levels (T,) counts as silent.
+
+    -66 dB, and lower for a quiet recording: 45 dB under its loud frames (95th percentile), at least -88 dB.
+    """
+    loud = float(np.percentile(level_db, 95))
+    return max(LOWEST_SILENCE_DB, min(SILENCE_DB, loud - SILENCE_BELOW_LOUD_DB))
+
+
+def silence_gate(source: np.ndarray, hop_length: int, silence_db: float = SILENCE_DB) -> np.ndarray:
+    """Gain (N,) that is 1 where the source sounds, fades over 12 dB below `silence_db`, and opens a frame early."""
     level = frame_levels(source, hop_length)
-    gain = np.clip((level - (SILENCE_DB - SILENCE_RANGE_DB)) / SILENCE_RANGE_DB, 0.0, 1.0)
+    gain = np.clip((level - (silence_db - SILENCE_RANGE_DB)) / SILENCE_RANGE_DB, 0.0, 1.0)
     around = np.maximum(gain, np.maximum(np.append(gain[1:], 0.0), np.append(0.0, gain[:-1])))
     return per_sample(around, hop_length)
 
@@ -51,7 +61,9 @@ def loudness_gain(
     return per_sample(10.0 ** (amount * np.minimum(gain_db, LARGEST_GAIN_DB) / 20.0), hop_length)
 
 
-def noise_like(source: np.ndarray, voiced: np.ndarray, low_band_db: np.ndarray, hop_length: int) -> np.ndarray:
+def noise_like(
+    source: np.ndarray, voiced: np.ndarray, low_band_db: np.ndarray, hop_length: int, silence_db: float = SILENCE_DB
+) -> np.ndarray:
     """Weight (T,) 0..1 of breaths and voiceless consonants in the source.
 
     1 in frames that are not silent, not voiced, not beside a voiced frame, and whose energy does not lie below 1 kHz:
@@ -60,7 +72,7 @@ def noise_like(source: np.ndarray, voiced: np.ndarray, low_band_db: np.ndarray, 
     level = frame_levels(source, hop_length)
     near_voiced = binary_dilation(voiced.astype(bool), iterations=1)
     tonal = low_band_db > level - TONAL_DB
-    return ((level > SILENCE_DB) & ~near_voiced & ~tonal).astype(np.float64)
+    return ((level > silence_db) & ~near_voiced & ~tonal).astype(np.float64)
 
 
 def keep_noises(source: np.ndarray, result: np.ndarray, weight: np.ndarray, hop_length: int) -> np.ndarray:

@@ -88,6 +88,7 @@ class SongStream:
         rate, hop = self.spec.sample_rate, self.spec.hop_length
         found = windows.survey(source, rate, hop)
         self.found, self.source = found, source
+        self.silence_db = blending.silence_level(found.level_db)
         transpose, median = self._transpose()
         cuts = windows.plan_cuts(found, round(self.options.window_seconds * self.spec.frame_rate))
         joiner = windows.WindowJoiner(_limited(write, source.length))
@@ -160,7 +161,7 @@ class SongStream:
         low, start, stop, high = frames
         hop = self.spec.hop_length
         source = self._read(low, high)
-        if self.found.level_db[low:high].max() < blending.SILENCE_DB - blending.SILENCE_RANGE_DB:
+        if self.found.level_db[low:high].max() < self.silence_db - blending.SILENCE_RANGE_DB:
             return np.zeros(len(source), dtype=np.float32), phase
         inside = slice(low - piece.first, high - piece.first)
         features = replace(piece.features.cut(inside.start, inside.stop), f0_hz=f0_hz[inside])
@@ -173,9 +174,9 @@ class SongStream:
             result = result * blending.loudness_gain(source, result, rate, hop, options.match_loudness)
         if options.protect > 0:
             low_band = self.found.low_band_db[low : low + len(voiced)]
-            weight = options.protect * blending.noise_like(source, voiced, low_band, hop)
+            weight = options.protect * blending.noise_like(source, voiced, low_band, hop, self.silence_db)
             result = blending.keep_noises(source, result, weight, hop)
-        return (result * blending.silence_gate(source, hop)).astype(np.float32)
+        return (result * blending.silence_gate(source, hop, self.silence_db)).astype(np.float32)
 
     def _synthesise(
         self, features: Features, first_frame: int, start: int, stop: int, phase: float

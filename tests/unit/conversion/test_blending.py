@@ -66,3 +66,13 @@ def test_protection_keeps_power_and_reaches_the_source():
         assert np.square(mixed).mean() == pytest.approx(0.01, rel=0.05)
     np.testing.assert_allclose(mixed, source, atol=1e-6)
     np.testing.assert_array_equal(blending.keep_noises(source, result, np.zeros(FRAMES), HOP), result)
+
+
+def test_a_quiet_recording_is_not_taken_for_silence():
+    assert blending.silence_level(np.full(100, -15.0)) == -66.0
+    assert blending.silence_level(np.full(100, -35.0)) == -80.0
+    assert blending.silence_level(np.full(100, -100.0)) == -88.0
+    quiet = rng_noise(10 ** (-72 / 20))
+    assert blending.silence_gate(quiet, HOP).max() < 0.6
+    assert blending.silence_gate(quiet, HOP, blending.silence_level(np.full(9, -40.0))).min() == 1.0
+    assert blending.silence_gate(np.zeros(N, np.float32), HOP, -88.0).max() == 0.0
