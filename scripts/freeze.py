@@ -14,7 +14,7 @@ def main() -> None:
     names = {}
     for distribution in importlib.metadata.distributions():
         name = re.sub(r"[-_.]+", "-", distribution.metadata["Name"]).lower()
-        if name not in {"svc-toolkit", "pip"}:
+        if name not in {"svc-toolkit", "pip", "setuptools"}:
             names[name] = distribution.version
     lines = [f'{name}=={version} ; python_version >= "3.11"' for name, version in sorted(names.items())]
     Path("constraints.txt").write_text(HEADER + "\n".join(lines) + "\n", encoding="utf-8")
