@@ -189,7 +189,8 @@ def load_config(path: Path | None = None, overrides: dict[str, Any] | None = Non
         data = _read_yaml(path)
     if overrides:
         data = merge(data, overrides)
-    return build(Config, data, str(path) if path else "the settings")
+    where = " or ".join([str(path)] * (path is not None) + ["the command line"] * bool(overrides))
+    return build(Config, data, where or "the settings")
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

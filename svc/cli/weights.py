@@ -1,5 +1,6 @@
 """`svc weights`: the weight files that ship, what each is for, and whether they are as they should be."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from cyclopts import App
@@ -69,6 +70,6 @@ def _states() -> list[dict[str, Any]]:
     return out
 
 
-def _table(rows: list[tuple[str, ...]]) -> str:
+def _table(rows: Sequence[tuple[str, ...]]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join("  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows)

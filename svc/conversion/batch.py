@@ -1,5 +1,6 @@
 """Many songs: files, folders (their tree is mirrored) and patterns; a bad file does not stop the others."""
 
+import contextlib
 import glob
 import hashlib
 import json
@@ -13,6 +14,7 @@ from svc.audio.reading import AUDIO_SUFFIXES, find_audio, probe
 from svc.config import ConvertOptions
 from svc.conversion.converter import Converter
 from svc.conversion.song import SongReport, convert_song
+from svc.conversion.sources import disk_error
 from svc.errors import AudioError, ConfigError, InterruptedBySignal
 from svc.progress import Progress, part
 from svc.weights import sha256_of
@@ -120,8 +122,14 @@ class Ledger:
         }
         text = json.dumps({"version": LEDGER_VERSION, "made": self._made}, indent=1, sort_keys=True)
         temporary = self.path.with_name(f"{LEDGER}.{os.getpid()}.tmp")
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, self.path)
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            os.replace(temporary, self.path)
+        except OSError as error:
+            raise disk_error(error, self.path.parent) from error
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
     def _name(self, target: Path) -> str:
         return target.relative_to(self.path.parent).as_posix()

@@ -1,5 +1,6 @@
 """Separating many files: trees mirrored, bad files named, finished ones skipped when it is run again."""
 
+import contextlib
 import json
 import os
 from collections import Counter
@@ -92,7 +93,10 @@ def _separate_one(
             return SeparatedFile(path, True, "", True, vocals, accompaniment)
         limited = _write_stems(path, vocals, accompaniment, separator, progress)
         record.add(name, sha256, (vocals, accompaniment))
-    except (SvcError, OSError, RuntimeError, MemoryError) as error:
+    except OSError as error:
+        reason = f"{path} could not be separated into {out} ({error.strerror or error}): check both, and the disk."
+        return SeparatedFile(path, False, reason)
+    except (SvcError, RuntimeError, MemoryError) as error:
         return SeparatedFile(path, False, str(error) or type(error).__name__)
     reason = f"{limited} samples above full scale were limited: choose wav to keep them." if limited else ""
     return SeparatedFile(path, True, reason, False, vocals, accompaniment)
@@ -197,8 +201,16 @@ class _Record:
         self._files[name.as_posix()] = self._entry(sha256, stems)
         text = json.dumps({"version": RECORD_VERSION, "files": self._files}, indent=1, ensure_ascii=False)
         temporary = self._path.with_name(f"{self._path.name}.part")
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, self._path)
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            os.replace(temporary, self._path)
+        except OSError as error:
+            raise AudioError(
+                f"Cannot write {self._path} ({error.strerror or error}): free some space, or choose another folder."
+            ) from error
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
     def _entry(self, sha256: str, stems: tuple[Path, Path]) -> dict[str, Any]:
         return {"sha256": sha256, **self._how, "bytes": [path.stat().st_size for path in stems]}

@@ -1,5 +1,6 @@
 """The files of one run: runs/<name>/ with config.yaml, checkpoints/, voices/ and voice.safetensors."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -63,6 +64,8 @@ class RunFolder:
             part.write_text(text, encoding="utf-8")
             os.replace(part, self.path / "config.yaml")
         except OSError as error:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
             raise CheckpointError(
                 f"The run folder {self.path} cannot be written ({error.strerror or error}): choose another --run name."
             ) from error
