@@ -77,7 +77,8 @@ def convert_song(
 
     The result has exactly as many samples per channel as the song, at the song's rate and with its channels. With
     `bypass` the separated vocals go into the remix as they are: the result is the song, which shows that nothing but
-    the voice changes it.
+    the voice changes it. A mix above full scale is turned down as a whole (`SongReport.gain_db`), never clipped; that
+    holds for a decoded mp3 that is louder than full scale by itself.
 
     Raises AudioError, and leaves no file behind, for input that cannot be read, output that cannot be written, and when
     separation fails: a full mix is never converted as if it were vocals.
