@@ -3,12 +3,13 @@
 import errno
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
 from svc.config import Config, PrepareConfig
@@ -71,6 +72,7 @@ def prepare_dataset(
         tell(HASHING_SHARE)
         jobs = _distinct(sources, hashes)
         store = FeatureStore(out_dir, spec, source_name(config.prepare.separate))
+        store.remove_leftovers()
         results: dict[str, RecordingResult] = {}
         for result in _run(jobs, out_dir, spec, config.prepare, device, lambda v: tell(HASHING_SHARE + 0.97 * v)):
             results[result.sha256] = result
@@ -127,24 +129,39 @@ def _run(
             done += job.size
             progress(done / total)
         return
+    yield from _run_pool(jobs, workers, (out_dir, spec, config), total, progress)
+
+
+def _run_pool(
+    jobs: list[_Job],
+    workers: int,
+    arguments: tuple[Path, FeatureSpec, PrepareConfig],
+    total: int,
+    progress: Progress,
+) -> Iterator[RecordingResult]:
+    done = 0
+    strangers = set(active_children())
     # Spawned, not forked: forking a process that has torch's threads running can hang.
-    with ProcessPoolExecutor(
-        workers, get_context("spawn"), initializer=_start_worker, initargs=(out_dir, spec, config)
-    ) as pool:
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start_worker, initargs=arguments)
+    try:
         # The longest first, so that no process is left with a long one at the end.
         futures = {pool.submit(_work, job): job for job in sorted(jobs, key=lambda job: -job.size)}
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-                done += futures[future].size
-                progress(done / total)
-        except BrokenProcessPool as error:
+        for future in as_completed(futures):
+            yield future.result()
+            done += futures[future].size
+            progress(done / total)
+    except BaseException as error:
+        # Not waiting for files in work: what is stored of them is whole, the rest is done again next time.
+        for child in set(active_children()) - strangers:
+            child.terminate()
+        if isinstance(error, BrokenProcessPool):
             raise DatasetError(
-                "A worker process was killed, probably for lack of memory: run again with  --prepare.workers 1  "
-                "(finished recordings are kept)."
+                "A worker process was killed, probably for lack of memory: run again with  --prepare.workers 1 ; "
+                "finished recordings are kept."
             ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _workers(jobs: list[_Job], config: PrepareConfig, device: str) -> int:
@@ -176,8 +193,17 @@ def _start_worker(out_dir: Path, spec: FeatureSpec, config: PrepareConfig) -> No
 
     # Ctrl-C reaches the whole group; the parent alone answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Workers of a killed parent would wait for work for ever.
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     _preparer = RecordingPreparer(out_dir, spec, config)
+
+
+def _exit_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _work(job: _Job) -> RecordingResult:

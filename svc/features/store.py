@@ -75,6 +75,15 @@ class FeatureStore:
         """A path of this store as the manifest writes it: relative, with forward slashes."""
         return path.relative_to(self.directory).as_posix()
 
+    def remove_leftovers(self) -> None:
+        """Delete half-written files of processes that were killed; those of living processes stay."""
+        import psutil
+
+        for path in (self.directory / "store").glob("*/.*.tmp"):
+            pid = path.name.split(".")[-2]
+            if not (pid.isdigit() and psutil.pid_exists(int(pid))):
+                path.unlink(missing_ok=True)
+
     def load(self, recording_sha256: str, stage: str) -> np.ndarray | None:
         """A stage's array, mapped from disk (read-only), or None when it is not there or damaged."""
         return load_array(self.path(recording_sha256, stage))

@@ -1,7 +1,11 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
+import time
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -171,6 +175,40 @@ def test_several_processes_give_the_same_dataset(tmp_path, raw, dataset):
     for u in parallel.utterances[:2]:
         np.testing.assert_array_equal(parallel.audio(u), dataset.audio(u))
         np.testing.assert_allclose(parallel.features(u).content, dataset.features(u).content, atol=2e-3)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="uses SIGKILL")
+@pytest.mark.long
+def test_a_process_killed_at_any_moment_loses_at_most_the_files_in_work(tmp_path):
+    """With worker processes, which must not outlive their parent."""
+    import psutil
+
+    raw, out = tmp_path / "ann", tmp_path / "out"
+    for i in range(6):
+        write(raw / f"{i}.wav", sung(8, seed=40 + i))
+    script = tmp_path / "run.py"
+    script.write_text(
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from recordings import small_config\nfrom svc.data.prepare import prepare_dataset\n"
+        "if __name__ == '__main__':\n"
+        f"    prepare_dataset({str(raw)!r}, {str(out)!r}, small_config(workers=2, pitch_estimator='dio'))\n"
+    )
+    process = subprocess.Popen([sys.executable, str(script)])
+    while len(list(out.glob("store/*/measures-*.json"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert not alive
+    before = stored_files(out)
+    whole = {name: when for name, when in before.items() if not name.endswith(".tmp")}
+    dataset = prepare_dataset(raw, out, small_config(workers=1, pitch_estimator="dio"))
+    after = stored_files(out)
+    assert len({u.recording for u in dataset.utterances}) == 6
+    assert {name: when for name, when in after.items() if name in whole} == whole
+    assert not [name for name in after if name.endswith(".tmp")]
 
 
 def test_progress_rises_to_one(tmp_path):

@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -80,3 +81,14 @@ def test_nothing_is_left_behind_when_writing_fails(tmp_path, spec, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         store.save(SHA, "pitch", np.zeros(3))
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
+
+
+def test_leftovers_of_dead_processes_are_removed(tmp_path, spec):
+    store = FeatureStore(tmp_path, spec)
+    kept = store.save(SHA, "pitch", np.zeros(3))
+    dead = kept.with_name(".content-ab.npy.999999999.tmp")
+    alive = kept.with_name(f".content-ab.npy.{os.getpid()}.tmp")
+    dead.touch()
+    alive.touch()
+    store.remove_leftovers()
+    assert kept.exists() and alive.exists() and not dead.exists()
