@@ -92,9 +92,11 @@ class AudioReader:
             yield pending[:, :filled].copy()
 
     def _require_finite(self, chunk: np.ndarray, position: int) -> None:
-        if not np.isfinite(chunk).all():
+        finite = np.isfinite(chunk)
+        if not finite.all():
+            first = position + int(np.argmin(finite.all(axis=0)))
             raise AudioError(
-                f"{self.path} holds NaN or infinite samples near {position / self.info.sample_rate:.1f} seconds: "
+                f"{self.path} holds NaN or infinite samples near {first / self.info.sample_rate:.1f} seconds: "
                 "export it again from its source."
             )
 

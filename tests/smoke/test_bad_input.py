@@ -123,6 +123,12 @@ def test_separate_names_the_bad_song(make, cli: Cli, tmp_path: Path) -> None:
     assert sorted(snapshot(tmp_path / "out")) == ["accompaniment/good.wav", "separation.json", "vocals/good.wav"]
 
 
+def test_the_sentence_on_bad_samples_says_where(cli: Cli, voice: Path, tmp_path: Path) -> None:
+    bad = not_a_number(tmp_path / "bad.wav")
+    outcome = cli("convert", bad, "--voice", voice, "--output", tmp_path / "out", *FAST)
+    assert "near 1.0 seconds" in require_one_sentence(outcome, str(bad))
+
+
 def test_an_unreadable_recording_among_good_ones_is_named_and_the_rest_prepared(cli: Cli, tmp_path: Path) -> None:
     write(tmp_path / "anna" / "good.wav", sung(6.0))
     bad = empty(tmp_path / "anna" / "bad.wav")
