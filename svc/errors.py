@@ -37,7 +37,9 @@ class MissingExtraError(SvcError):
     """An optional package is needed; the message names the extra to install."""
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(f"{purpose} needs the package '{package}': install it with  pip install 'svc-toolkit[{extra}]'")
+        super().__init__(
+            f"{purpose} needs the package '{package}': install it with  pip install 'svc-toolkit[{extra}]'"
+        )
 
 
 class InterruptedBySignal(SvcError):

@@ -23,6 +23,7 @@ Progress = Callable[[float], None]
 PIECE_SECONDS = 120.0
 PIECE_CONTEXT_SECONDS = 5.0
 """Content frames depend on at most this much to each side."""
+ROUND_FRAMES = 64
 SHORTEST_SECONDS = 0.5
 """Shorter songs are measured with silence after them: encoder and estimator windows need something to look at."""
 
@@ -97,7 +98,7 @@ class SongStream:
         for piece in self._pieces(cuts):
             f0_hz = melody.edit_pitch(piece.features.f0_hz, transpose, self.options)
             for start, stop in zip(piece.cuts[:-1], piece.cuts[1:]):
-                low, high = max(0, start - self.context), min(found.frames, stop + self.context)
+                low, high = self._with_context(start, stop)
                 audio, phase = self._window(piece, f0_hz, (low, start, stop, high), phase)
                 joiner.add(audio, low * hop, stop * hop, (fades[done], fades[done + 1]))
                 done += 1
@@ -111,6 +112,16 @@ class SongStream:
             joins=tuple(cut * hop for cut in cuts[1:-1]),
             join_correlations=tuple(joiner.correlations),
         )
+
+    def _with_context(self, start: int, stop: int) -> tuple[int, int]:
+        """Frames to synthesise for a window: context on both sides, as much more as makes the length a round number.
+
+        A song then asks the network for a handful of lengths, and libraries that prepare kernels for each length they
+        meet do not fill the memory with them.
+        """
+        low, high = max(0, start - self.context), min(self.found.frames, stop + self.context)
+        high = min(self.found.frames, high + -(high - low) % ROUND_FRAMES)
+        return max(0, low - -(high - low) % ROUND_FRAMES), high
 
     def _transpose(self) -> tuple[float, float]:
         """Semitones to transpose by, and the source's median F0 where it had to be known."""
@@ -130,7 +141,7 @@ class SongStream:
 
     def _pieces(self, cuts: list[int]) -> Iterator[Piece]:
         limit = round(PIECE_SECONDS * self.spec.frame_rate)
-        margin = round((PIECE_CONTEXT_SECONDS + self.options.context_seconds) * self.spec.frame_rate)
+        margin = round(PIECE_CONTEXT_SECONDS * self.spec.frame_rate) + self.context + ROUND_FRAMES
         begin = 0
         while begin < len(cuts) - 1:
             end = begin + 1

@@ -195,7 +195,8 @@ def _weighted(values: np.ndarray, weights: np.ndarray, share: float) -> float:
         return 0.0
     order = np.argsort(values)
     total = np.cumsum(weights[order]) / weights.sum()
-    return round(float(values[order][min(np.searchsorted(total, share), len(values) - 1)]), 2)
+    place = min(int(np.searchsorted(total, share)), len(values) - 1)
+    return round(float(values[order][place]), 2)
 
 
 def _singer_row(made: Assembly, name: str, sources: list[SourceFile], rows: list[dict[str, Any]]) -> dict[str, Any]:

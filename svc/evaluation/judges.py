@@ -7,7 +7,6 @@ filter, select or steer a model.
 
 import os
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any

@@ -87,7 +87,7 @@ def test_source_phase_is_continuous_over_windows_and_pieces(monkeypatch):
     error = np.abs(joined - 0.3 * np.sin(2 * np.pi * phase))[inside]
     assert error.max() < 5e-3
     assert click_excess(joined, joined, RATE, np.array(report.joins)) <= 1.0
-    assert extractor.longest <= (7.0 + 2 * stream.PIECE_CONTEXT_SECONDS + 4) * RATE
+    assert extractor.longest <= (7.0 + 2 * stream.PIECE_CONTEXT_SECONDS + 6) * RATE
 
 
 def test_noise_belongs_to_the_position_not_to_the_window():
@@ -114,6 +114,19 @@ def test_transposition_reaches_the_model():
         crossings = np.flatnonzero((joined[RATE:-1] < 0) & (joined[RATE + 1 :] >= 0))
         measured = RATE * (len(crossings) - 1) / (crossings[-1] - crossings[0])
         assert measured == pytest.approx(200 * 2 ** (wanted / 12), rel=0.06)
+
+
+def test_windows_of_a_song_have_few_lengths_and_enough_context():
+    model, extractor = SineModel(), KnownExtractor()
+    samples = sung(60) * np.repeat(np.random.default_rng(0).uniform(0.2, 1, 600), RATE // 10).astype(np.float32)
+    _, report = run(model, extractor, samples)
+    lengths = [noise.shape[2] for noise in model.latent_noise]
+    assert len(lengths) == len(report.joins) + 1 > 12
+    assert len(set(np.diff([0, *report.joins]))) > 8 and len(set(lengths)) <= 5
+    edges = [0, *(join // HOP for join in report.joins), len(samples) // HOP]
+    context = round(PLAIN.context_seconds * extractor.spec.frame_rate)
+    inner = zip(lengths[1:-1], np.diff(edges)[1:-1])
+    assert all(length >= window + 2 * context for length, window in inner)
 
 
 def test_silent_windows_are_not_synthesised_and_stay_silent():
