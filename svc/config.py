@@ -284,16 +284,5 @@ def _check_choices(settings: Settings) -> None:
         value = getattr(settings, name)
         if isinstance(value, Settings):
             _check_choices(value)
-        elif name in registries and value is not None and value not in registries[name].names():
-            near = difflib_nearest(value, registries[name].names())
-            raise ConfigError(
-                f"Unknown {registries[name].kind} '{value}'.{near} Choose one of: {', '.join(registries[name].names())}."
-            )
-
-
-def difflib_nearest(value: str, names: tuple[str, ...]) -> str:
-    """A ' Did you mean ...?' hint, or an empty string when nothing is near."""
-    import difflib
-
-    near = difflib.get_close_matches(value, names, n=1)
-    return f" Did you mean '{near[0]}'?" if near else ""
+        elif name in registries and value is not None:
+            registries[name].require(value)

@@ -22,15 +22,16 @@ class Registry:
         """All valid names, in the order they are offered to users."""
         return tuple(self._entries)
 
-    def load(self, name: str) -> Any:
-        """The class registered under `name`.
-
-        Raises ConfigError naming the valid choices, the nearest first, when there is none.
-        """
+    def require(self, name: str) -> None:
+        """Raise ConfigError naming the valid choices, the nearest first, unless `name` is one of them."""
         if name not in self._entries:
             near = difflib.get_close_matches(name, self._entries, n=1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
             raise ConfigError(f"Unknown {self.kind} '{name}'.{hint} Choose one of: {', '.join(self._entries)}.")
+
+    def load(self, name: str) -> Any:
+        """The class registered under `name`; raises as `require` does."""
+        self.require(name)
         module, _, attribute = self._entries[name].partition(":")
         return getattr(import_module(module), attribute)
 
