@@ -120,7 +120,7 @@ class TrainConfig(Settings):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="Number format; auto is bf16 where the device is fast at it."
     )
-    accumulate: int = Field(1, ge=1, le=64, description="Steps whose gradients are summed before an update.")
+    accumulate: int = Field(1, ge=1, le=64, description="Batches whose gradients are summed before an update.")
     ema_decay: float = Field(0.999, ge=0, lt=1, description="Decay of the averaged weights that are exported.")
     discriminator: str = choice(DISCRIMINATORS, "light", "Discriminators the generator trains against.")
     extra_discriminators: tuple[str, ...] = Field((), description="Further discriminators, by name.")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from svc.cli.console import emit, say, stage
 from svc.cli.options import Device, Json, pick_device, resolve_config
-from svc.cli.train import run_training
+from svc.cli.train import Start, run_training
 from svc.config import ConvertOptions
 
 
@@ -34,7 +34,7 @@ def demo(
         prepared = prepare_dataset(demo_singer(), dataset, config, device=chosen, progress=update)
     if run.is_dir():
         shutil.rmtree(run)
-    trained = run_training(dataset, run, config, None, False, chosen)
+    trained = run_training(dataset, run, config, Start(), chosen)
     song = demo_song()
     result = output / f"{song.stem}_sung_by_{prepared.speakers[0]}.flac"
     with stage("Convert and remix") as update:

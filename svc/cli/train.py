@@ -1,6 +1,7 @@
 """`svc train`: a singer's recordings to a voice."""
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,7 @@ def train(
     run: str,
     config: Recipe = "fast",
     base: Base = "none",
+    base_discriminator: Path | None = None,
     resume: Annotated[bool, Parameter(negative="", help="Continue this run from its newest training state.")] = False,
     resume_previous: Annotated[
         bool, Parameter(negative="", help="Continue from the state before the newest, when that one is damaged.")
@@ -39,6 +41,8 @@ def train(
         A folder of recordings, a folder with one folder per singer, or the output of `svc prepare`.
     run
         Name of the run; everything is written to runs/NAME.
+    base_discriminator
+        Discriminators to start from: the discriminator.safetensors of the base voice's run.
     max_minutes
         Stop training after this many minutes.
     max_steps
@@ -49,11 +53,13 @@ def train(
     changes = {"train.max_minutes": max_minutes, "train.max_steps": max_steps, "prepare.separate": separate}
     resolved, place = resolve_config(config, settings, changes), run_dir(run)
     require_exists(singer_dir, "folder")
-    chosen, start = pick_device(device), base_path(base)
-    continued = "previous" if resume_previous else resume
-    _fail_early(place, start, bool(continued))
+    if base_discriminator is not None:
+        require_exists(base_discriminator, "discriminator file")
+    start = Start(base_path(base), base_discriminator, "previous" if resume_previous else resume)
+    chosen = pick_device(device)
+    _fail_early(place, start)
     dataset = prepared_dataset(singer_dir, place, resolved, chosen)
-    result = run_training(dataset, place, resolved, start, continued, chosen)
+    result = run_training(dataset, place, resolved, start, chosen)
     summary = {
         "voice": str(result.voice_path),
         "steps": result.steps,
@@ -65,15 +71,24 @@ def train(
     return 0
 
 
-def _fail_early(place: Path, base: Path | None, continued: bool) -> None:
+@dataclass(frozen=True)
+class Start:
+    """Where a training begins: a base voice, its discriminators, an interrupted run."""
+
+    base: Path | None = None
+    discriminator: Path | None = None
+    resume: bool | str = False
+
+
+def _fail_early(place: Path, start: Start) -> None:
     """What training would refuse is refused before the minutes that preparing takes."""
     from svc.checkpoint.voice import load_voice
     from svc.training.run_folder import RunFolder
 
-    if not continued:
+    if not start.resume:
         RunFolder(place).require_new()
-    if base is not None:
-        load_voice(base)
+    if start.base is not None:
+        load_voice(start.base)
 
 
 def prepared_dataset(singer_dir: Path, place: Path, config: Config, device: str) -> Path:
@@ -87,13 +102,23 @@ def prepared_dataset(singer_dir: Path, place: Path, config: Config, device: str)
     return dataset
 
 
-def run_training(dataset: Path, place: Path, config: Config, base: Path | None, resume: bool | str, device: str):
+def run_training(dataset: Path, place: Path, config: Config, start: Start, device: str):
     """Train with a progress bar; a TrainResult."""
     from svc.training.loop import train_voice
 
     with stage("Training") as update:
         bar = _Bar(update)
-        return train_voice(config, dataset, place, base=base, resume=resume, device=device, progress=bar, messages=say)
+        return train_voice(
+            config,
+            dataset,
+            place,
+            base=start.base,
+            resume=start.resume,
+            device=device,
+            base_discriminator=start.discriminator,
+            progress=bar,
+            messages=say,
+        )
 
 
 class _Bar:

@@ -49,7 +49,6 @@ def assemble(
     made = Assembly()
     rows: list[dict[str, Any]] = []
     original = _duplicates(sources, hashes, results, store)
-    kept_measures: dict[str, dict[str, Any]] = {}
     for source in sources:
         result = results[hashes[source.name]]
         row = _row(source, result)
@@ -71,7 +70,6 @@ def assemble(
             row["slices"].append(_slice_row(identity, start, spec, measures, findings, dropped))
             if dropped:
                 continue
-            kept_measures[identity] = measures
             made.utterances.append(
                 Utterance(
                     id=identity,
@@ -90,7 +88,7 @@ def assemble(
             )
     split = split_by_recording(made.utterances, config.validation_fraction)
     made.utterances = split.utterances
-    _singers(made, sources, kept_measures)
+    _singers(made, sources, store)
     made.report = {
         "singers": [_singer_row(made, name, sources, rows) for name in dict.fromkeys(s.speaker for s in sources)],
         "warnings": made.warnings,
@@ -166,37 +164,40 @@ def _slice_row(
     }
 
 
-def _singers(made: Assembly, sources: list[SourceFile], measures: dict[str, dict[str, Any]]) -> None:
+def _singers(made: Assembly, sources: list[SourceFile], store: FeatureStore) -> None:
     """Names, minutes and F0 range of each singer with anything usable; warnings for the others and the short."""
     for name in dict.fromkeys(s.speaker for s in sources):
-        own = [measures[u.id] for u in made.utterances if u.speaker == name]
+        own = [u for u in made.utterances if u.speaker == name]
         if not own:
             made.warnings.append(f"{name}: no usable recording, so this singer is left out of the dataset.")
             continue
-        seconds = sum(m["seconds"] for m in own)
+        seconds = sum(u.samples for u in own) / store.spec.sample_rate
         if seconds < doctor.LITTLE_SECONDS:
             made.warnings.append(
                 f"{name}: only {seconds:.0f} s are usable; a voice needs at least {doctor.LITTLE_SECONDS:.0f} s and "
                 "gets good from 10 minutes on: add recordings."
             )
-        # Each slice's percentiles stand for its sung time; their weighted quantiles are the singer's range.
-        weight = np.array([m["seconds"] * m["voiced_share"] for m in own])
-        low, median, high = (
-            _weighted(np.array([m[key] for m in own]), weight, share)
-            for key, share in (("f0_low_hz", 0.25), ("f0_median_hz", 0.5), ("f0_high_hz", 0.75))
-        )
+        low, median, high = _f0_range(made, name, store)
         made.speakers.append(name)
         made.speaker_stats[name] = SpeakerStats(name, round(seconds / 60, 3), low, median, high)
 
 
-def _weighted(values: np.ndarray, weights: np.ndarray, share: float) -> float:
-    """The value below which `share` of the weight lies."""
-    if weights.sum() <= 0:
-        return 0.0
-    order = np.argsort(values)
-    total = np.cumsum(weights[order]) / weights.sum()
-    place = min(int(np.searchsorted(total, share)), len(values) - 1)
-    return round(float(values[order][place]), 2)
+def _f0_range(made: Assembly, speaker: str, store: FeatureStore) -> tuple[float, float, float]:
+    """The 5th, 50th and 95th percentile of F0 over all voiced frames of a singer's slices, in Hz; zeros without any."""
+    hop = store.spec.hop_length
+    curves: dict[str, np.ndarray] = {}
+    voiced = []
+    for u in (u for u in made.utterances if u.speaker == speaker):
+        if u.recording_sha256 not in curves:
+            path = store.directory / made.recordings[u.recording_sha256].pitch
+            curves = {u.recording_sha256: np.load(path, mmap_mode="r", allow_pickle=False)}
+        f0_hz = curves[u.recording_sha256][u.start // hop : u.start // hop + u.frames]
+        voiced.append(f0_hz[f0_hz > 0])
+    together = np.concatenate(voiced)
+    if not len(together):
+        return 0.0, 0.0, 0.0
+    low, median, high = np.percentile(together, [5, 50, 95]).round(2).tolist()
+    return low, median, high
 
 
 def _singer_row(made: Assembly, name: str, sources: list[SourceFile], rows: list[dict[str, Any]]) -> dict[str, Any]:
