@@ -1,4 +1,4 @@
-"""How long work tells its caller how far it is."""
+"""How long work tells its caller how far it is, and how messages name many things."""
 
 from collections.abc import Callable
 
@@ -11,3 +11,9 @@ def part(progress: Progress | None, start: float, share: float) -> Progress | No
     if progress is None:
         return None
     return lambda done: progress(start + share * done)
+
+
+def some(names: list[str], most: int = 5) -> str:
+    """The first `most` names for a sentence, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

@@ -7,6 +7,7 @@ from typing import Any
 from svc.cli.console import emit, failure, say, stage
 from svc.cli.options import Device, Json, Overrides, Recipe, Separate, pick_device, require_exists, resolve_config
 from svc.config import Config
+from svc.progress import some
 
 MOST_NAMED = 20
 
@@ -44,7 +45,9 @@ def prepare(
         "warnings": dataset.warnings,
         "left_out": left_out,
     }
-    text = f"{result['slices']} slices, {result['minutes']} minutes, singers: {', '.join(dataset.speakers)} -> {output}"
+    text = (
+        f"{result['slices']} slices, {result['minutes']} minutes, singers: {some(list(dataset.speakers))} -> {output}"
+    )
     emit(result, json, text)
     return 1 if unreadable else 0
 

@@ -7,6 +7,7 @@ from svc.config import Config
 from svc.data.manifest import PreparedDataset
 from svc.errors import CheckpointError
 from svc.features.spec import FeatureSpec
+from svc.progress import some
 from svc.training.progress import MessageSink
 
 # Settings that change which example comes when.
@@ -41,8 +42,8 @@ def check_continuation(
     speakers = json.loads(saved["speakers"])
     if speakers != prepared.speakers:
         raise CheckpointError(
-            f"The run was started with the singers {', '.join(speakers)}, the dataset now holds "
-            f"{', '.join(prepared.speakers)}: start a new run with this run's voice as --base."
+            f"The run was started with the singers {some(speakers)}, the dataset now holds "
+            f"{some(prepared.speakers)}: start a new run with this run's voice as --base."
         )
     _check_settings(json.loads(saved["config"]), config.model_dump(mode="json"), messages)
     step, total = saved["step"], config.train.max_steps

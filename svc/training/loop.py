@@ -22,6 +22,7 @@ from svc.config import Config
 from svc.data.dataset import Batch, DrawSampler, VoiceDataset, make_loader
 from svc.data.manifest import PreparedDataset
 from svc.errors import InterruptedBySignal, SvcError
+from svc.progress import some
 from svc.training.continuation import check_continuation, describe
 from svc.training.devices import (
     as_text,
@@ -378,7 +379,7 @@ def _stop_early(run: Run) -> None:
 
 def _opening(run: Run) -> str:
     state, train = run.state, run.config.train
-    what = f"{len(run.dataset)} slices of {', '.join(run.prepared.speakers)}"
+    what = f"{len(run.dataset)} slices of {some(run.prepared.speakers)}"
     start = f"continuing at step {state.step}" if run.saved_step is not None else "starting"
     limit = f" or {train.max_minutes:g} minutes of this call" if train.max_minutes else ""
     held_out = "" if run.validator.usable else " No recording is held out, so the voice of the last step is kept."

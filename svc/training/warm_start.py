@@ -13,6 +13,7 @@ from svc.config import ModelConfig
 from svc.errors import CheckpointError
 from svc.features.spec import FeatureSpec
 from svc.models.vits.voice_model import VoiceModel
+from svc.progress import some
 from svc.training.progress import MessageSink
 from svc.training.state import DiscriminatorSet
 
@@ -72,14 +73,10 @@ def _speaker_rows(base: Voice, speakers: list[str], messages: MessageSink) -> Te
     new = [name for name in speakers if name not in known]
     if new:
         messages(
-            f"The base voice's speaker table knows {len(known)} singers ({_some(list(known))}) and could not be used "
-            f"for {_some(new)}: they start at the mean of its rows."
+            f"The base voice's speaker table knows {len(known)} singers ({some(list(known))}) and could not be used "
+            f"for {some(new)}: they start at the mean of its rows."
         )
     return torch.stack([known.get(name, table.mean(dim=0)) for name in speakers])
-
-
-def _some(names: list[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def _sha256(path: Path) -> str:
