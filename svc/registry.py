@@ -47,6 +47,7 @@ PITCH_ESTIMATORS = Registry(
         "harvest": "svc.pitch.world:Harvest",
         "dio": "svc.pitch.world:Dio",
         "crepe": "svc.pitch.crepe:Crepe",
+        "rmvpe": "svc.pitch.rmvpe:Rmvpe",
     },
 )
 
@@ -54,6 +55,9 @@ CONTENT_ENCODERS = Registry(
     "content encoder",
     {
         "moonshine": "svc.content.moonshine:Moonshine",
+        "contentvec768l12": "svc.content.hubert:ContentVec768L12",
+        "contentvec256l9": "svc.content.hubert:ContentVec256L9",
+        "hubert_soft": "svc.content.hubert:HubertSoft",
     },
 )
 
@@ -62,6 +66,7 @@ SEPARATORS = Registry(
     {
         "spleeter": "svc.separation.spleeter:Spleeter",
         "demucs": "svc.separation.demucs:Demucs",
+        "roformer": "svc.separation.roformer:Roformer",
         "basic": "svc.separation.basic:Basic",
         "none": "svc.separation.none:NoSeparation",
     },

@@ -26,7 +26,7 @@ LEAP_COST = 8.0
 
 
 class Crepe(PitchEstimator):
-    """F0 by CREPE's full model: accurate, many times slower than real time on a CPU, so a choice for GPUs or short audio.
+    """F0 by CREPE's full model: accurate; many times slower than real time on a CPU, so for GPUs or short audio.
 
     Range: the output bins end at 2006 Hz; `f0_max_hz` may be 2000. It knows no silence: frames below -60 dB of full
     scale, or whose strongest bin stays under 0.3, count as unvoiced.

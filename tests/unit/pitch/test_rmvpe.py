@@ -1,0 +1,110 @@
+"""RMVPE's file: found, checked, refused; long audio in windows."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from svc.errors import CheckpointError, WeightError
+from svc.pitch.rmvpe import Rmvpe, load_network
+from svc.pitch.rmvpe_network import RmvpeNetwork, RmvpeShape
+
+TINY = RmvpeShape(channels=1, levels=3, middle_layers=1, blocks=1, recurrent=4, recurrent_layers=2, mels=128, bins=360)
+
+
+@pytest.fixture(scope="module")
+def state() -> dict:
+    torch.manual_seed(1)
+    return RmvpeNetwork(TINY).eval().state_dict()
+
+
+@pytest.fixture
+def pretrain(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("SVC_PRETRAIN_DIR", str(tmp_path))
+    return tmp_path
+
+
+def test_missing_file_is_one_sentence(pretrain):
+    with pytest.raises(WeightError, match=r"put your rmvpe\.pt into"):
+        Rmvpe()
+
+
+def test_found_by_name_and_by_content(pretrain, state):
+    torch.save({"model": {"something.else": torch.zeros(2)}}, pretrain / "a.pt")
+    (pretrain / "deep").mkdir()
+    torch.save({"model": state}, pretrain / "deep" / "model.pt")
+    assert Rmvpe().weights == pretrain / "deep" / "model.pt"
+    torch.save({k: v.half() if v.is_floating_point() else v for k, v in state.items()}, pretrain / "rmvpe.pt")
+    assert Rmvpe().weights == pretrain / "rmvpe.pt"
+
+
+def test_a_foreign_file_of_the_right_name_is_passed_over_or_named(pretrain, state):
+    torch.save({"config": {}}, pretrain / "rmvpe.pt")
+    with pytest.raises(CheckpointError, match="not a network of RMVPE"):
+        Rmvpe().estimate(np.full(16_000, 0.1, np.float32), 16_000, np.zeros(1))
+    torch.save(state, pretrain / "other.pth")
+    assert Rmvpe().weights.name == "other.pth"
+
+
+def test_both_kinds_of_file_give_the_same_network_of_the_sizes_in_the_tensors(tmp_path, state):
+    torch.save(state, tmp_path / "flat.pt")
+    torch.save({"model": {**state, "unet.tf.layers.0.conv.0.weight": torch.zeros(3)}}, tmp_path / "wrapped.pt")
+    mel = torch.randn(1, 128, 13)
+    with torch.inference_mode():
+        flat, wrapped = (load_network(tmp_path / name)(mel) for name in ("flat.pt", "wrapped.pt"))
+    assert load_network(tmp_path / "flat.pt").shape == TINY
+    assert flat.shape == (1, 13, 360) and torch.equal(flat, wrapped)
+
+
+class Bomb:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+def test_a_pickle_that_would_run_code_runs_nothing(tmp_path):
+    torch.save({"model": Bomb(str(tmp_path / "boom"))}, tmp_path / "rmvpe.pt")
+    with pytest.raises(CheckpointError, match="mkdir"):
+        load_network(tmp_path / "rmvpe.pt")
+    assert not (tmp_path / "boom").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda s: s.pop("fc.1.bias"), r"lacks fc\.1\.bias"),
+        (lambda s: s.pop("fc.0.gru.weight_hh_l0"), r"lacks the tensor 'fc\.0\.gru\.weight_hh_l0'"),
+        (lambda s: s.update(more=torch.zeros(1)), "has more"),
+        (lambda s: s.update({"cnn.weight": torch.zeros(3, 2, 3, 3)}), r"cnn\.weight \(shape"),
+    ],
+)
+def test_wrong_tensors_are_named(tmp_path, state, change, match):
+    changed = dict(state)
+    change(changed)
+    torch.save(changed, tmp_path / "rmvpe.pt")
+    with pytest.raises(CheckpointError, match=match):
+        load_network(tmp_path / "rmvpe.pt")
+
+
+def test_truncated_file(tmp_path, state):
+    torch.save(state, tmp_path / "rmvpe.pt")
+    whole = (tmp_path / "rmvpe.pt").read_bytes()
+    (tmp_path / "rmvpe.pt").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_network(tmp_path / "rmvpe.pt")
+
+
+def test_long_audio_is_measured_in_windows(tmp_path, state, monkeypatch):
+    torch.save(state, tmp_path / "rmvpe.pt")
+    estimator = Rmvpe(32, 2000, weights=tmp_path / "rmvpe.pt", threshold=0.0)
+    longest = []
+    measure = estimator._measure
+    monkeypatch.setattr(estimator, "_measure", lambda s, r: longest.append(len(s) / r) or measure(s, r))
+    wave = np.random.default_rng(0).normal(0, 0.1, 65 * 8000).astype(np.float32)
+    track = estimator.estimate(wave, 8000, np.arange(0, 65, 0.01))
+    assert len(longest) == 3 and max(longest) <= 32
+    assert track.voiced.all()
