@@ -27,7 +27,7 @@ COMMANDS = {
     "evaluate": "Measure a voice on songs it did not train on.",
     "info": "Say what a voice, an audio file or a dataset holds.",
     "check": "Pre-flight: packages, device, disk, weights.",
-    "weights": "List, verify or locate the weight files that ship.",
+    "weights": "List, get, verify or locate weight files.",
     "demo": "The whole way on embedded songs, offline.",
     "ui": "Open the web page (not in this version).",
 }

@@ -1,0 +1,129 @@
+"""Weight files by name: embedded ones ship in svc/assets, others lie in pretrain/; both are checked by hash.
+
+`catalogue` knows the files that do not ship, `getting` brings them, `pretrained` finds them by content.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from svc.errors import ConfigError, WeightError
+from svc.paths import ASSETS, pretrain_dir
+from svc.weights.catalogue import catalogue, entry_of, is_distinctive
+from svc.weights.entry import RemoteFile, WeightEntry
+from svc.weights.getting import by_hand
+from svc.weights.hashing import sha256_of
+from svc.weights.pretrained import Ledger
+
+__all__ = [
+    "MOONSHINE_TINY",
+    "RESEMBLYZER",
+    "SPLEETER",
+    "RemoteFile",
+    "WeightEntry",
+    "WeightFile",
+    "catalogue",
+    "embedded_weights",
+    "entry_of",
+    "find_weight",
+    "sha256_of",
+    "weight_path",
+]
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One weight file: where it lies, what it must hash to, what it is for and under which licence."""
+
+    name: str
+    sha256: str
+    bytes: int
+    licence: str
+    purpose: str
+
+    def find(self) -> Path | None:
+        """Where it lies: embedded or in pretrain/ under its name, unchecked, else in pretrain/ by content; or None."""
+        candidates = (folder / self.name for folder in (ASSETS, pretrain_dir()))
+        named = next((path for path in candidates if path.is_file()), None)
+        return named or Ledger().find(RemoteFile(self.name, (), self.sha256, self.bytes))
+
+    def path(self) -> Path:
+        """Where the file lies: embedded, else in pretrain/. WeightError when it is missing or damaged."""
+        found = self.find()
+        if found is None:
+            raise WeightError(
+                f"The weight file '{self.name}' ({self.purpose}) is missing: reinstall the toolkit, or put it into "
+                f"{pretrain_dir()}/."
+            )
+        _verify(found, self)
+        return found
+
+
+_verified: set[tuple[str, int, int]] = set()
+
+
+def _verify(path: Path, weight: WeightFile) -> None:
+    stat = path.stat()
+    key = (str(path), stat.st_mtime_ns, stat.st_size)
+    if key in _verified:
+        return
+    if sha256_of(path) != weight.sha256:
+        raise WeightError(f"{path} is damaged or another file than expected (sha256 differs): reinstall it.")
+    _verified.add(key)
+
+
+MOONSHINE_TINY = WeightFile(
+    name="moonshine_tiny.safetensors",
+    sha256="49c86f54dc61c9a45bdb3d6f12e5db4f0a51373b0f86f6a097a8c8d99db5129a",
+    bytes=15_764_476,
+    licence="MIT",
+    purpose="content encoder 'moonshine'",
+)
+SPLEETER = WeightFile(
+    name="spleeter.safetensors",
+    sha256="31d21bd07551a97bfb456bb2f00d441b9dec1e4e1bca122c3331e23ca9234f9d",
+    bytes=21_542_288,
+    licence="MIT",
+    purpose="separation of vocals and accompaniment with Spleeter",
+)
+RESEMBLYZER = WeightFile(
+    name="resemblyzer.safetensors",
+    sha256="95bbe2e57091242e473d047a93ea00ffe66584dc51c87383fc664afa641a6fb1",
+    bytes=2_848_504,
+    licence="Apache-2.0",
+    purpose="speaker encoder 'resemblyzer'",
+)
+
+
+def embedded_weights() -> tuple[WeightFile, ...]:
+    """Every weight file that ships with the package."""
+    return (MOONSHINE_TINY, SPLEETER, RESEMBLYZER)
+
+
+def find_weight(name: str, file_name: str = "") -> Path | None:
+    """Where a file of the catalogue entry `name` lies in pretrain/, or None; the first one without `file_name`.
+
+    ConfigError when there is no such entry or file.
+    """
+    file = _file_of(entry_of(name), file_name)
+    return Ledger().find(file, is_distinctive(file))
+
+
+def weight_path(name: str, file_name: str = "") -> Path:
+    """As `find_weight`, for use: pins a hash that is not known. WeightError that says how to get a missing file."""
+    entry = entry_of(name)
+    file, ledger = _file_of(entry, file_name), Ledger()
+    path = ledger.find(file, is_distinctive(file))
+    if path is not None:
+        ledger.pin(file, path)
+        return path
+    if problem := ledger.mismatch(file):
+        raise WeightError(problem)
+    how = f"run  svc weights get {name}  or " if file.sources else ""
+    raise WeightError(f"{file.name} ({entry.purpose}) is not in {pretrain_dir()}/: {how}{by_hand(entry, file)}")
+
+
+def _file_of(entry: WeightEntry, file_name: str) -> RemoteFile:
+    for file in entry.files:
+        if not file_name or file.name == file_name:
+            return file
+    raise ConfigError(f"'{entry.name}' has no file called '{file_name}': give the path of your own file instead.")
