@@ -4,15 +4,21 @@ import numpy as np
 import pytest
 
 from svc.content.encoder import ContentEncoder
-from svc.errors import AudioError, ConfigError
+from svc.errors import AudioError, ConfigError, MissingExtraError, WeightError
 from svc.registry import CONTENT_ENCODERS
 
 NAMES = CONTENT_ENCODERS.names()
+EMBEDDED = ("moonshine",)
 
 
 @pytest.fixture(scope="module", params=NAMES)
 def encoder(request: pytest.FixtureRequest) -> ContentEncoder:
-    return CONTENT_ENCODERS.create(request.param)
+    if request.param in EMBEDDED:
+        return CONTENT_ENCODERS.create(request.param)
+    try:
+        return CONTENT_ENCODERS.create(request.param)
+    except (WeightError, MissingExtraError) as error:
+        pytest.skip(f"{error} (its golden tests use small files of the same kind)")
 
 
 def sound(encoder: ContentEncoder, seconds: float) -> np.ndarray:

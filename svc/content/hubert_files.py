@@ -1,0 +1,282 @@
+"""Every container that weights of the HuBERT family come in, read into one network.
+
+The structure is read from the shapes of the tensors; a file's own settings are asked only for what shapes cannot
+tell (heads, and whether norms come first). Nothing in a file is run, see svc/safe_read.py.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from svc.content.hubert_network import KERNELS, STRIDES, HubertNetwork, HubertShape
+from svc.errors import CheckpointError
+from svc.safe_read import StandIn, check_keys, read_safetensors, read_torch
+
+STAND_INS = (
+    "fairseq.data.dictionary.Dictionary",
+    "argparse.Namespace",
+    "omegaconf.dictconfig.DictConfig",
+)
+FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
+PREFIXES = ("module.", "w2v_encoder.w2v_model.", "hubert.")
+# Parts for training only.
+DROPPED = re.compile(
+    r"(mask_emb|masked_spec_embed|label_embs_concat|label_embedding\.weight|lm_head\.\w+|w2v_encoder\.proj\.\w+"
+    r"|layer_proj\.\S+|encoder\.cond_layer_norm\.\S+)$"
+)
+NAMES = [
+    (r"feature_extractor\.conv_layers\.(\d+)\.(?:0|conv)\.(?=\w+$)", r"convs.\1."),
+    (r"feature_extractor\.conv_layers\.(\d+)\.(?:2\.1|2|layer_norm)\.(?=\w+$)", r"conv_norms.\1."),
+    (r"feature_extractor\.conv(\d+)\.", r"convs.\1."),
+    (r"feature_extractor\.norm(\d+)\.", r"conv_norms.\1."),
+    (r"feature_extractor\.dummy_weight$", "channel_scale"),
+    (r"(?:layer_norm|(?:encoder\.)?feature_projection\.(?:layer_)?norm)\.", "feature_norm."),
+    (r"(?:post_extract_proj|(?:encoder\.)?feature_projection\.projection)\.", "projection."),
+    (
+        r"(?:encoder\.pos_conv\.0|encoder\.(?:transformer\.)?pos_conv_embed\.conv|positional_embedding\.conv)\.",
+        "positional.",
+    ),
+    (r"(?:encoder\.(?:transformer\.)?layer_norm|norm)\.", "norm."),
+    (r"encoder\.(?:transformer\.)?layers\.(\d+)\.", r"layers.\1."),
+    (r"proj\.", "final_proj."),
+]
+WEIGHT_NORMS = (
+    ("positional.weight_g", "positional.weight_v"),
+    ("positional.parametrizations.weight.original0", "positional.parametrizations.weight.original1"),
+)
+LAYER_NAMES = [
+    (r"(?:self_attn_layer_norm|norm1|layer_norm)\.", "attention_norm."),
+    (r"(?:final_layer_norm|norm2)\.", "final_norm."),
+    (r"(?:fc1|linear1|feed_forward\.intermediate_dense)\.", "wide."),
+    (r"(?:fc2|linear2|feed_forward\.output_dense)\.", "narrow."),
+    (r"(?:self_attn|attention)\.([qkv]|out)_proj\.", r"attention.\1."),
+]
+
+
+@dataclass(frozen=True)
+class HubertWeights:
+    """One file read: `family` is "hubert", "soft" or "dphubert"; `labels` counts the training labels of "soft"."""
+
+    path: Path
+    family: str
+    shape: HubertShape
+    state: dict[str, Tensor]
+    labels: int = 0
+
+    def network(self, device: str = "cpu") -> HubertNetwork:
+        """The network in float32 for inference on `device`."""
+        network = HubertNetwork(self.shape)
+        network.load_state_dict(self.state)
+        return network.eval().requires_grad_(False).to(device)
+
+
+def weight_file(path: Path) -> Path:
+    """The file with the tensors: `path` itself, or the one inside a Hugging Face folder; CheckpointError if none."""
+    if not path.is_dir():
+        return path
+    for name in FOLDER_FILES:
+        if (path / name).is_file():
+            return path / name
+    raise CheckpointError(f"The folder {path} has no {' or '.join(FOLDER_FILES)}: download the model's whole folder.")
+
+
+def read_hubert(path: Path) -> HubertWeights:
+    """Weights of a fairseq, S3PRL, hubert-soft or DPHuBERT file, or of a Hugging Face folder.
+
+    Raises CheckpointError, in one sentence, for a damaged file, one that would run code, and one whose tensors are
+    not exactly those of such a network.
+    """
+    path = Path(path)
+    file = weight_file(path)
+    whole = read_safetensors(file) if file.suffix == ".safetensors" else read_torch(file, STAND_INS)
+    if not isinstance(whole, Mapping):
+        raise CheckpointError(f"{file} holds a {type(whole).__name__}, not named weights: it is no HuBERT file.")
+    settings = _folder_settings(path) if path.is_dir() else _file_settings(whole)
+    state = _tensors(whole, file)
+    family = "soft" if "positional_embedding.conv.bias" in state else "hubert"
+    family = "dphubert" if "encoder_use_attention" in settings else family
+    labels = state["label_embedding.weight"].shape[0] if "label_embedding.weight" in state else 0
+    named = _renamed(state, file)
+    shape = _shape(named, settings, file)
+    with torch.device("meta"):
+        wanted = {name: tuple(value.shape) for name, value in HubertNetwork(shape).state_dict().items()}
+    check_keys(named, wanted, str(file))
+    return HubertWeights(path, family, shape, {name: value.float() for name, value in named.items()}, labels)
+
+
+def _tensors(whole: Mapping[str, Any], file: Path) -> dict[str, Tensor]:
+    """The weights out of their container, without prefixes and without layers that only training needs."""
+    for key in ("model", "model_weight", "hubert", "state_dict"):
+        if isinstance(whole.get(key), Mapping):
+            whole = whole[key]
+            break
+    state = {str(name): value for name, value in whole.items()}
+    for prefix in PREFIXES:
+        if any(name.startswith(prefix) for name in state):
+            state = {name.removeprefix(prefix): value for name, value in state.items()}
+    if not any(name.startswith("feature_extractor.conv") for name in state):
+        raise CheckpointError(f"{file} holds no HuBERT: none of its weights begins with feature_extractor.conv.")
+    if faulty := [name for name, value in state.items() if not isinstance(value, Tensor)]:
+        raise CheckpointError(f"{file} holds something else than a tensor under {faulty[0]}: download it again.")
+    if any(name.startswith("encoder.cond_layer_norm.") for name in state):
+        # ContentVec as trained has layers behind the content that are told the speaker; their norms have no weight.
+        plain = {
+            m[1] for name in state if (m := re.match(r"encoder\.layers\.(\d+)\.self_attn_layer_norm\.weight$", name))
+        }
+        state = {
+            name: value
+            for name, value in state.items()
+            if not (m := re.match(r"encoder\.layers\.(\d+)\.", name)) or m[1] in plain
+        }
+    return state
+
+
+def _file_settings(whole: Mapping[str, Any]) -> dict[str, Any]:
+    """The model settings that a single file brings; empty where it brings none."""
+    for source in (whole.get("cfg"), whole.get("model_cfg"), whole.get("config"), whole.get("args")):
+        if isinstance(source, StandIn):
+            source = vars(source)
+        if isinstance(source, Mapping):
+            inner = source.get("model")
+            inner = vars(inner) if isinstance(inner, StandIn) else inner
+            return dict(inner if isinstance(inner, Mapping) else source)
+    return {}
+
+
+def _folder_settings(folder: Path) -> dict[str, Any]:
+    """config.json of a Hugging Face folder under the names that fairseq uses."""
+    file = folder / "config.json"
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+        settings = {
+            "encoder_attention_heads": config["num_attention_heads"],
+            "layer_norm_first": config.get("do_stable_layer_norm", False),
+            "activation_fn": config.get("hidden_act", "gelu"),
+        }
+        strides, eps = config.get("conv_stride", STRIDES), config.get("layer_norm_eps", 1e-5)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise CheckpointError(f"{file} is missing or damaged: download the model's whole folder.") from None
+    if not isinstance(strides, (list, tuple)) or tuple(strides) != STRIDES or eps != 1e-5:
+        raise CheckpointError(
+            f"{file} asks for conv_stride {strides} and layer_norm_eps {eps}, where {list(STRIDES)} and 1e-05 are "
+            "known: use a HuBERT with 20 ms frames."
+        )
+    return settings
+
+
+def _renamed(state: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
+    """Weights under the names of HubertNetwork; names that nothing is known about stay as they are."""
+    named: dict[str, Tensor] = {}
+    for name, value in state.items():
+        if DROPPED.match(name):
+            continue
+        for target, part in _parts(_own_name(name), value):
+            if target in named:
+                raise CheckpointError(f"{file} has two tensors for {name}: download it again.")
+            named[target] = part
+    for first, second in WEIGHT_NORMS:
+        if first in named and second in named:
+            gain, direction = named.pop(first).float(), named.pop(second).float()
+            if direction.ndim != 3 or gain.shape != (1, 1, direction.shape[2]):
+                raise CheckpointError(
+                    f"{file} does not fit: its weight norm of the positions has shapes {tuple(gain.shape)} and "
+                    f"{tuple(direction.shape)}."
+                )
+            named["positional.weight"] = direction * (gain / direction.norm(dim=(0, 1), keepdim=True))
+    return named
+
+
+def _own_name(name: str) -> str:
+    for pattern, replacement in NAMES:
+        changed, found = re.subn(f"^{pattern}", replacement, name)
+        if found:
+            name = changed
+            break
+    if layer := re.match(r"(layers\.\d+\.)(.+)$", name):
+        rest = layer[2]
+        for pattern, replacement in LAYER_NAMES:
+            changed, found = re.subn(f"^{pattern}", replacement, rest)
+            if found:
+                return layer[1] + changed
+    return name
+
+
+def _parts(name: str, value: Tensor) -> list[tuple[str, Tensor]]:
+    """torch's joint projection of query, key and value as three; anything else as it is."""
+    joint = re.match(r"(layers\.\d+\.)self_attn\.in_proj_(weight|bias)$", name)
+    if joint and value.ndim and value.shape[0] % 3 == 0:
+        return [(f"{joint[1]}attention.{k}.{joint[2]}", part) for k, part in zip("qkv", value.chunk(3))]
+    return [(name, value)]
+
+
+def _shape(named: Mapping[str, Tensor], settings: Mapping[str, Any], file: Path) -> HubertShape:
+    """The network that these tensors are of."""
+
+    def size(name: str, axis: int) -> int:
+        if name not in named:
+            raise CheckpointError(f"{file} lacks {name}: use a complete HuBERT file.")
+        if named[name].ndim <= axis:
+            raise CheckpointError(f"{file} does not fit: {name} has shape {tuple(named[name].shape)}.")
+        return named[name].shape[axis]
+
+    kernels = tuple(size(f"convs.{i}.weight", 2) for i in range(len(KERNELS)))
+    if kernels != KERNELS or f"convs.{len(KERNELS)}.weight" in named:
+        raise CheckpointError(
+            f"{file} has convolutions of lengths {list(kernels)}, where {list(KERNELS)} are known: use a HuBERT with "
+            "20 ms frames."
+        )
+    if (activation := settings.get("activation_fn", "gelu")) != "gelu":
+        raise CheckpointError(f"{file} asks for the activation '{activation}', where only gelu is known.")
+    conv_norm = "layer" if "conv_norms.1.weight" in named else "group"
+    width, group_width = size("norm.weight", 0), size("positional.weight", 1)
+    count = 1 + max((int(name.split(".")[1]) for name in named if re.match(r"layers\.\d+\.", name)), default=-1)
+    if not count or not group_width or width % group_width:
+        raise CheckpointError(f"{file} does not fit: it has {count} layers of {width} values.")
+    heads, head_width = _heads(named, settings, count, width, file)
+    return HubertShape(
+        channels=tuple(size(f"convs.{i}.weight", 0) for i in range(len(KERNELS))),
+        conv_norm=conv_norm,
+        conv_bias="convs.0.bias" in named,
+        width=width,
+        heads=heads,
+        head_width=head_width,
+        inner=tuple(
+            named[name].shape[0] if (name := f"layers.{i}.wide.bias") in named and named[name].ndim else 0
+            for i in range(count)
+        ),
+        position_kernel=size("positional.weight", 2),
+        position_groups=width // group_width,
+        pre_norm=bool(settings.get("layer_norm_first", settings.get("encoder_layer_norm_first", conv_norm == "layer"))),
+        projected="projection.weight" in named,
+        channel_scale="channel_scale" in named,
+        final_width=size("final_proj.weight", 0) if "final_proj.weight" in named else 0,
+    )
+
+
+def _heads(
+    named: Mapping[str, Tensor], settings: Mapping[str, Any], count: int, width: int, file: Path
+) -> tuple[tuple[int, ...], int]:
+    """Heads of each layer, 0 without attention, and the width of a head."""
+    head_width = settings.get("encoder_head_dim")
+    if head_width is None:
+        heads = settings.get("encoder_attention_heads", width // 64 if width % 64 == 0 else None)
+        if not isinstance(heads, int) or heads < 1 or width % heads:
+            raise CheckpointError(
+                f"{file} does not tell how many heads its {width} values are divided into ({heads}): use a file with "
+                "its settings."
+            )
+        head_width = width // heads
+    if not isinstance(head_width, int) or head_width < 1:
+        raise CheckpointError(f"{file} asks for heads of {head_width} values: download it again.")
+    rows = [named.get(f"layers.{i}.attention.q.bias") for i in range(count)]
+    counts = tuple(0 if row is None or not row.ndim else row.shape[0] // head_width for row in rows)
+    if "encoder_use_attention" not in settings:
+        # Only pruned files may lack a step: elsewhere a missing tensor is named as missing.
+        counts = (width // head_width,) * count
+    return counts, head_width
