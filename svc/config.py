@@ -86,6 +86,21 @@ class ModelConfig(Settings):
         ((1, 3, 5), (1, 3, 5), (1, 3, 5)), description="Dilations of nsf_hifigan's resblocks."
     )
     source_harmonics: int = Field(8, ge=0, le=64, description="Overtones of nsf_hifigan's harmonic source.")
+    pitch_input: Literal["fourier", "binned", "binned_41"] = Field(
+        "fourier",
+        description="How the prior is told F0: waves of log F0, or 256 bins as in so-vits-svc 4.0 and RVC, or 4.1.",
+    )
+    loudness_input: Literal["db", "rms", "none"] = Field(
+        "db", description="Form of the loudness the prior is told; rms as in so-vits-svc, none to leave it out."
+    )
+    voicing_input: bool = Field(True, description="Tell the prior which frames are voiced.")
+    content_kernel_size: int = Field(5, ge=1, le=15, description="Kernel of the first layer over content frames; odd.")
+    prior_scaled_input: bool = Field(False, description="Scale the prior's input by its width's root, as RVC does.")
+    wavenet_depthwise: bool = Field(False, description="Separable convolutions in posterior and flow (tiny voices).")
+    flow_shared: bool = Field(False, description="One WaveNet for all couplings of the flow (tiny voices).")
+    decoder_plain_ends: bool = Field(
+        False, description="nsf_hifigan without weight norm at its ends and without its last bias, as in RVC."
+    )
 
 
 class LossWeights(Settings):

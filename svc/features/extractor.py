@@ -32,7 +32,8 @@ class FeatureExtractor:
             from svc.registry import CONTENT_ENCODERS
 
             kind = CONTENT_ENCODERS.load(self.spec.content_encoder)
-            if kind.weights_sha256 != self.spec.content_weights:
+            # Imported voices do not say which copy of the encoder's file they were trained on.
+            if self.spec.content_weights and kind.weights_sha256 != self.spec.content_weights:
                 raise SpecMismatchError(
                     f"The features were made with other weights of '{self.spec.content_encoder}' "
                     f"({self.spec.content_weights[:12]}) than this program has ({kind.weights_sha256[:12]}): "

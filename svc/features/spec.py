@@ -31,7 +31,7 @@ class FeatureSpec:
     content_layers: tuple[tuple[int, float], ...]
     content_normalisation: str
     content_dim: int
-    content_weights: str  # sha256 of the encoder's weight file
+    content_weights: str  # sha256 of the encoder's weight file; "" is any file of that encoder (imported voices)
     pitch_estimator: str
     f0_min_hz: float
     f0_max_hz: float
@@ -84,6 +84,8 @@ class FeatureSpec:
         """Raise SpecMismatchError naming the differing fields unless `other` equals this spec."""
         mine, theirs = self.to_dict(), other.to_dict()
         different = [k for k in mine if mine[k] != theirs[k]]
+        if not (self.content_weights and other.content_weights):
+            different = [k for k in different if k != "content_weights"]
         if different:
             parts = ", ".join(f"{k}: {theirs[k]} instead of {mine[k]}" for k in different)
             raise SpecMismatchError(f"{what} was made with other features ({parts}): prepare the recordings again.")

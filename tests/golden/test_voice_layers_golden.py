@@ -1,24 +1,18 @@
 """Our layers against the numbers that so-vits-svc 4.x and RVC computed from the same weights."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from voice_keys import discriminator_state, rvc_state, sovits_state
 
-from svc.config import ModelConfig
+from svc.checkpoint.importers.keys import discriminator_state
+from svc.checkpoint.importers.opening import import_voice
 from svc.models.discriminators.mpd_msd import MpdMsd
 from svc.models.vits import losses
 from svc.models.vits.f0_predictor import f0_from_log, log_f0, normalise_log_f0
-from svc.models.vits.flow import Flow
-from svc.models.vits.pitch_embedding import BinnedPitch, coarse_f0
-from svc.models.vits.posterior_encoder import PosteriorEncoder
-from svc.models.vits.prior_encoder import ContentInput, PriorEncoder
-from svc.models.vits.voice_model import ModelInput, VoiceModel, VoiceShape
-from svc.models.vits.wavenet import WaveNet
-from svc.models.vocoders.nsf_hifigan import NsfHifigan
+from svc.models.vits.pitch_embedding import coarse_f0
+from svc.models.vits.voice_model import ModelInput, VoiceModel
 
 # The reference folder's suggested limits, where another phase algorithm than the recorded one is used.
 LATENT, SOURCE, AUDIO, AUTO_F0_AUDIO, F0_HZ = 3e-5, 2e-4, 5e-4, 1e-2, 2e-3
@@ -30,8 +24,9 @@ SOVITS = {
     "sv41_noautof0": "G_*.pth",
     "sv40_vec256": "G_1600.pth",
     "sv41_tiny": "G_4000.pth",
+    "svfork_40v1_vec768": "G_120.pth",
 }
-RVC = ("rvc_v1_40k", "rvc_v2_40k", "rvc_v2_32k", "rvc_v2_48k")
+RVC = ("rvc_v1_40k", "rvc_v2_40k", "rvc_v2_32k", "rvc_v2_48k", "applio_v2_40k", "ddpn_v2_40k")
 
 
 class Case:
@@ -67,34 +62,8 @@ def load(folder: Path, pattern: str) -> dict:
 
 
 def sovits_model(folder: Path, pattern: str) -> tuple[VoiceModel, Case]:
-    config = json.loads((folder / "config.json").read_text())["model"]
-    ours = ModelConfig(
-        hidden_channels=config["hidden_channels"],
-        inter_channels=config["inter_channels"],
-        filter_channels=config["filter_channels"],
-        flow_wavenet_layers=config.get("n_flow_layer", 4),
-        speaker_channels=config["gin_channels"],
-        predict_f0=config.get("use_automatic_f0_prediction", True),
-        decoder="nsf_hifigan",
-        decoder_channels=config["upsample_initial_channel"],
-    )
-    shape = VoiceShape(config["ssl_dim"], 44_100, 512, 2048, config["n_speakers"])
-    model = VoiceModel(ours, shape)
-    hidden, speaker = ours.hidden_channels, ours.speaker_channels
-    loudness = "rms" if config.get("vol_embedding") else None
-    model.content_input = ContentInput(shape.content_dim, hidden, loudness=loudness)
-    model.prior.pitch = BinnedPitch(hidden, overflow=255 if "40" in folder.name else 0)
-    if config.get("use_depthwise_conv"):
-        model.posterior = PosteriorEncoder(1025, hidden, ours.inter_channels, 16, speaker, depthwise=True)
-        model.flow = Flow(
-            ours.inter_channels,
-            hidden,
-            4,
-            lambda: WaveNet(hidden, 5, ours.flow_wavenet_layers, speaker, depthwise=True),
-            shared=True,
-        )
-    model.load_state_dict(sovits_state(load(folder, pattern)["model"]), strict=True)
-    return model.eval(), Case(folder)
+    (path,) = (p for p in folder.glob(pattern) if "release" not in p.name)
+    return import_voice(path).build(inference=False), Case(folder)
 
 
 def model_input(case: Case, f0: str = "in_f0") -> ModelInput:
@@ -196,47 +165,12 @@ def test_speaker_may_change_per_frame(shared: Path) -> None:
 @torch.no_grad()
 def test_float16_weights(shared: Path) -> None:
     folder = folder_of(shared, "sv41_vec768_vol")
-    model, case = sovits_model(folder, "G_2400.pth")
-    half = torch.load(folder / "G_2400_release_half.pth", weights_only=True, map_location="cpu")["model"]
-    model.posterior = None
-    model.load_state_dict(sovits_state(half), strict=True)
+    case = Case(folder)
+    model = import_voice(folder / "G_2400_release_half.pth").build()
     golden = Case(folder, "golden_half.npz")
     batch = model_input(case)
     golden.check("out_infer_z", model.infer_latent(batch)[0], LATENT)
     golden.check("out_infer_wav", model.infer(batch, None, torch.zeros(1)), AUDIO)
-
-
-def rvc_model(state: dict, settings: list, posterior: bool) -> VoiceModel:
-    """Assembled from our layers as the 18 settings of an RVC file say."""
-    bins, _, inter, hidden, width, heads, layers, kernel, _, _, kernels, dilations, *rest = settings
-    rates, channels, up_kernels, _, speaker, rate = rest
-    ours = ModelConfig(
-        hidden_channels=hidden,
-        inter_channels=inter,
-        filter_channels=width,
-        prior_layers=layers,
-        prior_heads=heads,
-        prior_kernel_size=kernel,
-        attention_window=10,
-        flow_wavenet_layers=3,
-        speaker_channels=speaker,
-        predict_f0=False,
-        decoder="nsf_hifigan",
-        decoder_channels=channels,
-        upsample_rates=rates,
-        upsample_kernel_sizes=up_kernels,
-        resblock_kernel_sizes=kernels,
-        resblock_dilations=dilations,
-        source_harmonics=0,
-    )
-    content_dim = state["enc_p.emb_phone.weight"].shape[1]
-    shape = VoiceShape(content_dim, rate, int(np.prod(rates)), 2 * (bins - 1), state["emb_g.weight"].shape[0])
-    model = VoiceModel(ours, shape, training_parts=posterior)
-    model.content_input = ContentInput(content_dim, hidden, kernel_size=1, voicing=False, loudness=None)
-    model.prior = PriorEncoder(model.prior.transformer, BinnedPitch(hidden), hidden, inter, scaled_input=True)
-    model.decoder = NsfHifigan(ours, shape, plain_ends=True)
-    model.load_state_dict(rvc_state(state, len(kernels)), strict=True)
-    return model.eval()
 
 
 def rvc_input(case: Case) -> ModelInput:
@@ -251,8 +185,7 @@ def rvc_input(case: Case) -> ModelInput:
 def test_rvc(shared: Path, name: str) -> None:
     folder = folder_of(shared, name)
     (path,) = (p for p in folder.glob("*.pth") if p.name[:2] not in ("G_", "D_"))
-    file = torch.load(path, weights_only=True, map_location="cpu")
-    model = rvc_model({key: value.float() for key, value in file["weight"].items()}, file["config"], posterior=False)
+    model = import_voice(path).build(inference=False)
     case = Case(folder)
     batch = rvc_input(case)
     mask = batch.mask()
@@ -270,15 +203,16 @@ def test_rvc(shared: Path, name: str) -> None:
     case.check("out_src_har", model.decoder.source(batch.f0_hz, start)[0], SOURCE)
     case.check("out_dec_wav", model.decoder(case["in_z_in"], batch.f0_hz, mask[:, 0], speaker, start), RVC_AUDIO)
     case.check("out_infer_wav", model.infer(batch, None, start), RVC_AUDIO)
-    if name in ("rvc_v1_40k", "rvc_v2_40k"):
+    if "out_infer_wav_noise" in case.arrays:
         case.check("out_infer_wav_noise", model.infer(batch, 0.66666 * case["in_noise"], start), RVC_AUDIO)
 
 
 @torch.no_grad()
 def test_rvc_training_layout(shared: Path) -> None:
     folder = folder_of(shared, "rvc_v2_40k")
-    settings = torch.load(folder / "goldB.pth", weights_only=True, map_location="cpu")["config"]
-    model = rvc_model(load(folder, "G_*.pth")["model"], settings, posterior=True)
+    voice = import_voice(folder / "G_2333333.pth")
+    assert (voice.spec.sample_rate, voice.spec.hop_length, voice.spec.n_fft) == (40_000, 400, 2048)
+    model = voice.build(inference=False)
     case, trained = Case(folder), Case(folder, "golden_train.npz")
     batch = rvc_input(case)
     speaker = model.speaker(batch.speaker_id).unsqueeze(-1)

@@ -15,7 +15,7 @@ from svc.errors import ConfigError
 from svc.models.vits.f0_predictor import F0Predictor, f0_from_log, log_f0, normalise_log_f0
 from svc.models.vits.flow import Flow
 from svc.models.vits.normalisation import fuse_weight_norm
-from svc.models.vits.pitch_embedding import FourierPitch
+from svc.models.vits.pitch_embedding import BinnedPitch, FourierPitch
 from svc.models.vits.posterior_encoder import PosteriorEncoder
 from svc.models.vits.prior_encoder import ContentInput, PriorEncoder
 from svc.models.vits.transformer import Transformer
@@ -106,7 +106,13 @@ class VoiceModel(nn.Module):
         self.shape = shape
         hidden, inter, speaker = config.hidden_channels, config.inter_channels, config.speaker_channels
         self.speaker = nn.Embedding(shape.speakers, speaker)
-        self.content_input = ContentInput(shape.content_dim, hidden)
+        self.content_input = ContentInput(
+            shape.content_dim,
+            hidden,
+            config.content_kernel_size,
+            config.voicing_input,
+            None if config.loudness_input == "none" else config.loudness_input,
+        )
         transformer = Transformer(
             hidden,
             config.filter_channels,
@@ -116,15 +122,26 @@ class VoiceModel(nn.Module):
             config.dropout,
             config.attention_window,
         )
-        self.prior = PriorEncoder(transformer, FourierPitch(hidden), hidden, inter)
+        self.prior = PriorEncoder(transformer, _pitch(config), hidden, inter, config.prior_scaled_input)
         self.posterior = None
         if training_parts:
-            self.posterior = PosteriorEncoder(shape.bins, hidden, inter, config.posterior_layers, speaker)
+            self.posterior = PosteriorEncoder(
+                shape.bins,
+                hidden,
+                inter,
+                config.posterior_layers,
+                speaker,
+                _WAVENET_KERNEL,
+                config.wavenet_depthwise,
+            )
         self.flow = Flow(
             inter,
             hidden,
             config.flow_couplings,
-            lambda: WaveNet(hidden, _WAVENET_KERNEL, config.flow_wavenet_layers, speaker),
+            lambda: WaveNet(
+                hidden, _WAVENET_KERNEL, config.flow_wavenet_layers, speaker, depthwise=config.wavenet_depthwise
+            ),
+            config.flow_shared,
         )
         self.f0_predictor = None
         if config.predict_f0:
@@ -279,6 +296,13 @@ class _Draw:
         return torch.minimum((self.uniform((len(lengths),)) * room).long(), room - 1)
 
 
+def _pitch(config: ModelConfig) -> FourierPitch | BinnedPitch:
+    """The layer that tells the prior F0; so-vits-svc 4.1 alone puts notes above the range in bin 0."""
+    if config.pitch_input == "fourier":
+        return FourierPitch(config.hidden_channels)
+    return BinnedPitch(config.hidden_channels, overflow=0 if config.pitch_input == "binned_41" else 255)
+
+
 def _check(config: ModelConfig, shape: VoiceShape) -> None:
     if config.inter_channels % 2:
         raise ConfigError(f"model.inter_channels must be even, got {config.inter_channels}.")
@@ -286,5 +310,7 @@ def _check(config: ModelConfig, shape: VoiceShape) -> None:
         raise ConfigError(
             f"model.prior_heads ({config.prior_heads}) must divide model.hidden_channels ({config.hidden_channels})."
         )
+    if config.content_kernel_size % 2 == 0:
+        raise ConfigError(f"model.content_kernel_size must be odd, got {config.content_kernel_size}.")
     if shape.speakers < 1:
         raise ConfigError("A voice needs at least one speaker.")

@@ -47,13 +47,14 @@ class ResidualBlock(nn.Module):
 class NsfHifigan(Decoder):
     """Upsampling stages from frames to samples.
 
-    With `plain_ends` the first and last convolution have no weight norm and the last no bias (RVC).
+    With `decoder_plain_ends` the first and last convolution have no weight norm and the last no bias (RVC).
     Raises ConfigError when the upsampling rates do not multiply to the hop length or lists disagree.
     """
 
-    def __init__(self, config: ModelConfig, shape: VoiceShape, plain_ends: bool = False) -> None:
+    def __init__(self, config: ModelConfig, shape: VoiceShape) -> None:
         super().__init__()
         _check(config, shape)
+        plain_ends = config.decoder_plain_ends
         norm: Callable[[nn.Module], nn.Module] = (lambda layer: layer) if plain_ends else weight_norm
         rates, width = config.upsample_rates, config.decoder_channels
         self.source = HarmonicSource(shape.sample_rate, shape.hop_length, config.source_harmonics)

@@ -49,7 +49,7 @@ def test_a_window_with_context_equals_the_whole() -> None:
 
 
 def test_plain_ends_have_no_weight_norm_and_no_last_bias() -> None:
-    keys = set(NsfHifigan(CONFIG, SHAPE, plain_ends=True).state_dict())
+    keys = set(NsfHifigan(CONFIG.model_copy(update={"decoder_plain_ends": True}), SHAPE).state_dict())
     assert {"conv_pre.weight", "conv_pre.bias", "conv_post.weight"} <= keys
     assert "conv_post.bias" not in keys
     assert "ups.0.parametrizations.weight.original0" in keys

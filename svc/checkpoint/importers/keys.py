@@ -4,6 +4,8 @@ import re
 
 from torch import Tensor
 
+# so-vits-svc writes a flow's shared network once as flow.wn and once more in every coupling.
+DERIVED_COPY = r"flow\.flows\.\d+\.enc\."
 _TRANSFORMER = (
     (r"attn_layers\.(\d+)\.", r"attention.\1."),
     (r"norm_layers_1\.(\d+)\.", r"attention_norm.\1."),
@@ -60,7 +62,7 @@ def _renamed(state: dict[str, Tensor], rules: tuple[tuple[str, str], ...], kerne
     shared_flow = any(key.startswith("flow.wn.") for key in state)
     out = {}
     for key, value in state.items():
-        if shared_flow and re.match(r"flow\.flows\.\d+\.enc\.", key):
+        if shared_flow and re.match(DERIVED_COPY, key):
             continue  # further copies of flow.wn
         name = key
         for pattern, replacement in rules:
@@ -74,5 +76,6 @@ def _renamed(state: dict[str, Tensor], rules: tuple[tuple[str, str], ...], kerne
         )
         if name == "content_input.content.weight" and value.dim() == 2:
             value = value.unsqueeze(-1)
-        out[name] = value.float()
+        # A copy: the tensors of a file may share memory, or be mapped from it.
+        out[name] = value.detach().clone().float()
     return out

@@ -1,0 +1,110 @@
+"""From a foreign generator's facts to a Voice, with every weight accounted for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from svc.checkpoint.importers.structure import Structure
+from svc.checkpoint.voice import SpeakerInfo, Voice
+from svc.config import FeatureConfig, ModelConfig, build
+from svc.errors import CheckpointError, ConfigError
+from svc.features.spec import FeatureSpec
+from svc.safe_read import check_keys
+
+# Values per frame, and the layer they come from, of the encoders foreign voices were trained on.
+ENCODERS = {"contentvec256l9": (256, 9), "contentvec768l12": (768, 12), "hubert_soft": (256, 12)}
+
+
+@dataclass(frozen=True)
+class Sound:
+    """Rates and transforms of a foreign voice, and the encoder whose content it was trained on."""
+
+    sample_rate: int
+    hop_length: int
+    n_fft: int
+    content_encoder: str
+    n_mels: int = 80
+    mel_fmin_hz: float = 0.0
+    mel_fmax_hz: float | None = None
+
+
+def assemble(
+    path: Path,
+    settings: dict[str, Any],
+    sound: Sound,
+    names: list[str],
+    state: dict[str, Tensor],
+    provenance: dict[str, Any],
+) -> Voice:
+    """A Voice whose weights are exactly those its settings ask for.
+
+    settings: fields of ModelConfig; names: one per row of the speaker table; state: tensors under our names.
+    Raises CheckpointError naming weights that are missing, extra or of another shape.
+    """
+    config: ModelConfig
+    try:
+        config = build(ModelConfig, settings, str(path))
+    except ConfigError as error:
+        raise CheckpointError(f"{path} has a structure this program cannot build: {error}") from error
+    speakers = [SpeakerInfo(name, 0.0, 0.0, 0.0, 0.0) for name in names]
+    voice = Voice(config, feature_spec(path, sound), speakers, state, provenance)
+    check_keys(state, _wanted(path, voice), str(path))
+    for name, value in state.items():
+        if not torch.isfinite(value).all():
+            raise CheckpointError(f"{path} holds values that are not finite in {name}: take an earlier checkpoint.")
+    return voice
+
+
+def _wanted(path: Path, voice: Voice) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the weights, from a model that has none."""
+    from svc.models.vits.voice_model import VoiceModel
+
+    try:
+        with torch.device("meta"):
+            model = VoiceModel(voice.config, voice.shape, voice.has_training_parts)
+    except ConfigError as error:
+        raise CheckpointError(f"{path} has a structure this program cannot build: {error}") from error
+    return {name: tuple(value.shape) for name, value in model.state_dict().items()}
+
+
+def feature_spec(path: Path, sound: Sound) -> FeatureSpec:
+    """What the voice is fed; content_weights "" because no file says which copy of the encoder was used."""
+    dim, layer = ENCODERS[sound.content_encoder]
+    defaults = FeatureConfig()
+    for name, value in (("sample rate", sound.sample_rate), ("FFT size", sound.n_fft), ("hop", sound.hop_length)):
+        if not 64 <= value <= 192_000:
+            raise CheckpointError(f"{path} has a {name} of {value}: get the file and its settings again.")
+    return FeatureSpec(
+        sample_rate=sound.sample_rate,
+        hop_length=sound.hop_length,
+        n_fft=sound.n_fft,
+        n_mels=sound.n_mels,
+        mel_fmin_hz=sound.mel_fmin_hz,
+        mel_fmax_hz=sound.mel_fmax_hz,
+        content_encoder=sound.content_encoder,
+        content_layers=((layer, 1.0),),
+        content_normalisation="none",
+        content_dim=dim,
+        content_weights="",
+        pitch_estimator=defaults.pitch_estimator,
+        f0_min_hz=50.0,
+        f0_max_hz=1_100.0,
+        f0_median_frames=0,
+    )
+
+
+def require_encoder(path: Path, name: str, structure: Structure) -> None:
+    """CheckpointError unless `name` is an encoder foreign voices use and gives as many values as the weights read."""
+    if name not in ENCODERS:
+        raise CheckpointError(
+            f"{path}: '{name}' is no content encoder an imported voice can use: choose one of {', '.join(ENCODERS)}."
+        )
+    dim = ENCODERS[name][0]
+    if dim != structure.content_dim:
+        raise CheckpointError(
+            f"{path} reads {structure.content_dim} content values per frame, but {name} gives {dim}: "
+            "name the encoder it was trained on."
+        )
