@@ -125,7 +125,7 @@ def _others(fresh: bool = False) -> list[dict[str, Any]]:
         ledger.forget()
     out = []
     for entry in catalogue():
-        files = [_file_state(ledger, file) for file in entry.files]
+        files = [_file_state(ledger, file, fresh) for file in entry.files]
         problems = [f["problem"] for f in files if f["problem"]]
         states = {f["state"] for f in files}
         if not files:
@@ -153,7 +153,7 @@ def _others(fresh: bool = False) -> list[dict[str, Any]]:
     return out
 
 
-def _file_state(ledger: Any, file: Any) -> dict[str, Any]:
+def _file_state(ledger: Any, file: Any, fresh: bool) -> dict[str, Any]:
     from svc.weights.catalogue import is_distinctive
 
     path: Path | None = ledger.find(file, is_distinctive(file))
@@ -162,7 +162,9 @@ def _file_state(ledger: Any, file: Any) -> dict[str, Any]:
         state = "ok" if len(file.sha256) == 64 else "pinned" if ledger.is_pinned(file) else "unpinned"
     else:
         state = "damaged" if problem else "missing"
-    sha256 = ledger.hash_of(path) if path is not None else ledger.expected(file)[0]
+    # A file that nothing is compared with is only read when asked to: it may be of gigabytes.
+    read = path is not None and (fresh or state != "unpinned")
+    sha256 = ledger.hash_of(path) if read else ledger.expected(file)[0]
     shown = str(path) if path else None
     return {"name": file.path, "state": state, "path": shown, "sha256": sha256, "problem": problem}
 

@@ -10,9 +10,8 @@ from svc.errors import ConfigError, WeightError
 from svc.paths import ASSETS, pretrain_dir
 from svc.weights.catalogue import catalogue, entry_of, is_distinctive
 from svc.weights.entry import RemoteFile, WeightEntry
-from svc.weights.getting import by_hand
 from svc.weights.hashing import sha256_of
-from svc.weights.pretrained import Ledger
+from svc.weights.pretrained import Ledger, by_hand
 
 __all__ = [
     "MOONSHINE_TINY",

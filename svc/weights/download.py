@@ -134,7 +134,7 @@ def _start(transfer: Transfer, part: Path) -> tuple[int, dict[str, str]]:
 
 def _position(transfer: Transfer, response: Any, done: int) -> tuple[int, int]:
     """(byte the answer starts at, size of the whole or 0); WeightError for another file than wanted."""
-    length = int(response.headers.get("Content-Length") or 0)
+    length = response.length or 0
     if response.status == 206:
         match = re.match(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
         if not match or int(match[1]) != done:

@@ -16,7 +16,7 @@ from svc.weights.download import Transfer, discard, download
 from svc.weights.entry import RemoteFile, WeightEntry
 from svc.weights.hashing import sha256_of
 from svc.weights.package import extract
-from svc.weights.pretrained import Ledger
+from svc.weights.pretrained import Ledger, by_hand
 
 HF = "https://huggingface.co"
 
@@ -79,13 +79,6 @@ def get(entry: WeightEntry, progress: Progress | None = None, pause_seconds: flo
             if progress is not None:
                 progress((index + 1) / len(entry.files))
     return results
-
-
-def by_hand(entry: WeightEntry, file: RemoteFile | None = None) -> str:
-    """What a user can do without a download, as the end of a sentence."""
-    what = file.name if file is not None else "the file"
-    source = f" from {entry.origin}" if entry.origin else ""
-    return f"get {what}{source} and put it into {pretrain_dir()}/."
 
 
 def _bring(

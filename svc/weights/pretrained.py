@@ -13,7 +13,7 @@ from typing import Any
 
 from svc.errors import WeightError
 from svc.paths import pretrain_dir
-from svc.weights.entry import RemoteFile
+from svc.weights.entry import RemoteFile, WeightEntry
 from svc.weights.hashing import sha256_of
 
 LEDGER, FORMAT = "weights.json", 1
@@ -51,6 +51,7 @@ class Ledger:
             ) from None
 
     def _write(self) -> None:
+        self._seen = {key: seen for key, seen in self._seen.items() if (self.folder / key).is_file()}
         text = json.dumps({"format": FORMAT, "pinned": self._pinned, "seen": self._seen}, indent=1, sort_keys=True)
         temporary = self._path.with_name(f"{LEDGER}.{os.getpid()}.part")
         try:
@@ -129,3 +130,10 @@ class Ledger:
             hidden = any(part.startswith(".") for part in path.relative_to(self.folder).parts)
             if path.is_file() and not hidden and path.name != LEDGER and path.suffix not in {".part", ".md"}:
                 yield path
+
+
+def by_hand(entry: WeightEntry, file: RemoteFile | None = None) -> str:
+    """What a user can do without a download, as the end of a sentence."""
+    what = file.name if file is not None else "the file"
+    source = f" from {entry.origin}" if entry.origin else ""
+    return f"get {what}{source} and put it into {pretrain_dir()}/."

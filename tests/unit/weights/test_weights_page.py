@@ -41,3 +41,10 @@ def test_commands_name_components_that_there_are() -> None:
     assert checked
     for flag, name in checked:
         assert name in known[flag].names(), f"{flag} {name}"
+
+
+def test_lines_of_python_import_what_there_is() -> None:
+    found = {match for entry in catalogue() for match in re.findall(r"from ([\w.]+) import (\w+)", entry.use)}
+    assert found
+    for module, name in found:
+        assert hasattr(importlib.import_module(module), name), (module, name)
