@@ -58,6 +58,9 @@ CONTENT_ENCODERS = Registry(
         "contentvec768l12": "svc.content.hubert:ContentVec768L12",
         "contentvec256l9": "svc.content.hubert:ContentVec256L9",
         "hubert_soft": "svc.content.hubert:HubertSoft",
+        "hubert_base": "svc.content.hubert:HubertBase",
+        "hubert_large": "svc.content.hubert:HubertLarge",
+        "dphubert": "svc.content.hubert:DpHubert",
     },
 )
 
@@ -67,6 +70,7 @@ SEPARATORS = Registry(
         "spleeter": "svc.separation.spleeter:Spleeter",
         "demucs": "svc.separation.demucs:Demucs",
         "roformer": "svc.separation.roformer:Roformer",
+        "mdx": "svc.separation.mdx:Mdx",
         "basic": "svc.separation.basic:Basic",
         "none": "svc.separation.none:NoSeparation",
     },

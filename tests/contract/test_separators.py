@@ -14,6 +14,7 @@ from svc.separation.separator import Separator, Source
 # Methods whose weights the user brings are held to the contract with a small file of the true format.
 SMALL_FILES = {
     "roformer": "bs_roformer",
+    "mdx": "mdx_onnx",
 }
 
 
