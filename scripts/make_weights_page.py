@@ -39,7 +39,8 @@ svc weights where             # where the files lie
 - **Offline.** `SVC_OFFLINE=1` forbids the network.
 
 An empty field means that the fact is not known here, not that there is none. Licences of weights bind you when you
-publish what you made with them. "Command" (a line of Python where there is no command yet) is empty where this version does not read the file.
+publish what you made with them. "Command" (a line of Python where there is no command yet) is empty where this
+version does not read the file.
 """
 
 

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import urllib.request
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from web_server import Server
 
 from svc.errors import WeightError
+from svc.weights.download import _NoDowngrade
 from svc.weights.entry import RemoteFile, WeightEntry
 from svc.weights.getting import Gotten, get
 
@@ -131,6 +134,14 @@ def test_a_redirect_away_from_the_web_is_refused(site: Server) -> None:
         bring(entry(site.put("/net.pt", location="ftp://127.0.0.1/net.pt")))
     with pytest.raises(WeightError, match="no web address"):
         bring(entry("file:///etc/hostname"))
+
+
+def test_an_encrypted_address_never_leads_to_one_that_is_not() -> None:
+    request = urllib.request.Request("https://host/net.pt")
+    follow = partial(_NoDowngrade().redirect_request, request, None, 302, "Found", {})
+    assert follow("https://other/net.pt").full_url == "https://other/net.pt"
+    with pytest.raises(WeightError, match="not encrypted"):
+        follow("http://other/net.pt")
 
 
 def test_a_web_page_is_not_pinned_as_weights(site: Server, pretrain: Path) -> None:
