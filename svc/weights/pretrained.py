@@ -95,8 +95,9 @@ class Ledger:
     def find(self, file: RemoteFile, distinctive: bool = True) -> Path | None:
         """Where `file` lies in the folder, or None.
 
-        By content where a hash is known or pinned. Else at its own place, or anywhere under its name when that is
-        `distinctive`, that is, when no other file is called so.
+        By content where a hash is known or pinned; where only its first digits are, among files of the same ending.
+        Else at its own place, or anywhere under its name when that is `distinctive`, that is, when no other file is
+        called so.
         """
         sha256, size = self.expected(file)
         own = self.folder / file.path
@@ -108,6 +109,9 @@ class Ledger:
         candidates = [own] if own.is_file() else []
         # The place first, then the name: reading a file of gigabytes is slow.
         candidates += sorted((p for p in self._files() if p != own), key=lambda p: (p.name != file.name, str(p)))
+        if len(sha256) < 64:
+            # A few digits are no identity on their own.
+            candidates = [path for path in candidates if path.suffix == own.suffix]
         fitting = (path for path in candidates if not size or path.stat().st_size == size)
         return next((path for path in fitting if self.hash_of(path).startswith(sha256)), None)
 

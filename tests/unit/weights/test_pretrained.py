@@ -35,7 +35,9 @@ def test_a_known_file_is_found_under_any_name(pretrain: Path) -> None:
     assert Ledger().find(KNOWN) is None
     renamed = write(pretrain / "deep" / "er" / "foo")
     assert Ledger().find(KNOWN) == renamed
-    assert Ledger().find(RemoteFile("x.pt", (), HASH[:8])) == renamed
+    assert Ledger().find(RemoteFile("x.th", (), HASH[:8])) is None
+    same_ending = write(pretrain / "y.th")
+    assert Ledger().find(RemoteFile("x.th", (), HASH[:8])) == same_ending
 
 
 def test_an_embedded_file_is_found_by_content_too(pretrain: Path, tmp_path: Path, monkeypatch) -> None:
