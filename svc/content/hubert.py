@@ -106,8 +106,10 @@ class HubertEncoder(ContentEncoder):
         for name in cls.file_names:
             if (folder / name).is_file() or (folder / name / "config.json").is_file():
                 return folder / name
+        # Files of relatives have the same shapes, so those with a well-known name of another are not taken for ours.
+        others = {name for member in FAMILY for name in member.file_names if not issubclass(cls, member)}
         candidates = sorted(folder.iterdir()) if folder.is_dir() else []
-        fitting = [path for path in candidates if cls._fits(path)]
+        fitting = [path for path in candidates if path.name not in others and cls._fits(path)]
         if len(fitting) > 1:
             raise WeightError(
                 f"More than one file in {folder}/ fits content encoder '{cls.name}' "
@@ -244,6 +246,69 @@ class HubertSoft(HubertEncoder):
     projected: ClassVar[bool] = True
     original_padding: ClassVar[int] = 40
     origin: ClassVar[str] = "https://github.com/bshall/hubert/releases (v0.1 or v0.2)"
+
+
+class HubertBase(HubertEncoder):
+    """HuBERT base of fairseq, or Chinese HuBERT base: 768 values; layer 12, the last."""
+
+    name: ClassVar[str] = "hubert_base"
+    dim: ClassVar[int] = 768
+    layer_count: ClassVar[int] = 12
+    default_layers: ClassVar[dict[int, float]] = {12: 1.0}
+    file_names: ClassVar[tuple[str, ...]] = (
+        "chinese-hubert-base-fairseq-ckpt.pt",
+        "chinese-hubert-base",
+        "hubert_base_ls960.pt",
+        "hubert-base-ls960",
+    )
+    origin: ClassVar[str] = (
+        "https://huggingface.co/TencentGameMate/chinese-hubert-base (or hubert_base_ls960.pt from fairseq's HuBERT "
+        "page)"
+    )
+
+
+class HubertLarge(HubertEncoder):
+    """HuBERT large of fairseq, or Chinese HuBERT large: 1024 values; 25 is layer 24 behind the last norm.
+
+    The waveform is not normalised, as in so-vits-svc ("cnhubertlarge"), whose frames are layer 25.
+    """
+
+    name: ClassVar[str] = "hubert_large"
+    dim: ClassVar[int] = 1024
+    layer_count: ClassVar[int] = 25
+    default_layers: ClassVar[dict[int, float]] = {25: 1.0}
+    file_names: ClassVar[tuple[str, ...]] = (
+        "chinese-hubert-large-fairseq-ckpt.pt",
+        "chinese-hubert-large",
+        "hubert_large_ll60k.pt",
+        "hubert-large-ll60k",
+    )
+    origin: ClassVar[str] = (
+        "https://huggingface.co/TencentGameMate/chinese-hubert-large (or hubert_large_ll60k.pt from fairseq's HuBERT "
+        "page)"
+    )
+
+
+class DpHubert(HubertEncoder):
+    """DPHuBERT (Peng et al., arXiv 2305.17651), HuBERT base pruned to a quarter: 768 values; layer 12, the last."""
+
+    name: ClassVar[str] = "dphubert"
+    dim: ClassVar[int] = 768
+    layer_count: ClassVar[int] = 12
+    default_layers: ClassVar[dict[int, float]] = {12: 1.0}
+    file_names: ClassVar[tuple[str, ...]] = ("DPHuBERT-sp0.75.pth",)
+    families: ClassVar[tuple[str, ...]] = ("dphubert",)
+    origin: ClassVar[str] = "https://huggingface.co/pyf98/DPHuBERT"
+
+
+FAMILY: tuple[type[HubertEncoder], ...] = (
+    ContentVec768L12,
+    ContentVec256L9,
+    HubertSoft,
+    HubertBase,
+    HubertLarge,
+    DpHubert,
+)
 
 
 def _identity(path: Path) -> tuple[str, int, int]:

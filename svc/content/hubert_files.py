@@ -18,11 +18,7 @@ from svc.content.hubert_network import KERNELS, STRIDES, HubertNetwork, HubertSh
 from svc.errors import CheckpointError
 from svc.safe_read import StandIn, check_keys, read_safetensors, read_torch
 
-STAND_INS = (
-    "fairseq.data.dictionary.Dictionary",
-    "argparse.Namespace",
-    "omegaconf.dictconfig.DictConfig",
-)
+STAND_INS = ("fairseq.data.dictionary.Dictionary", "argparse.Namespace")
 FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
 PREFIXES = ("module.", "w2v_encoder.w2v_model.", "hubert.")
 # Parts for training only.
@@ -71,9 +67,11 @@ class HubertWeights:
 
     def network(self, device: str = "cpu") -> HubertNetwork:
         """The network in float32 for inference on `device`."""
-        network = HubertNetwork(self.shape)
+        with torch.device("meta"):
+            network = HubertNetwork(self.shape)
+        network = network.to_empty(device=device)
         network.load_state_dict(self.state)
-        return network.eval().requires_grad_(False).to(device)
+        return network.eval().requires_grad_(False)
 
 
 def weight_file(path: Path) -> Path:
@@ -236,7 +234,7 @@ def _shape(named: Mapping[str, Tensor], settings: Mapping[str, Any], file: Path)
     conv_norm = "layer" if "conv_norms.1.weight" in named else "group"
     width, group_width = size("norm.weight", 0), size("positional.weight", 1)
     count = 1 + max((int(name.split(".")[1]) for name in named if re.match(r"layers\.\d+\.", name)), default=-1)
-    if not count or not group_width or width % group_width:
+    if not 0 < count < len(named) or not group_width or width % group_width:
         raise CheckpointError(f"{file} does not fit: it has {count} layers of {width} values.")
     heads, head_width = _heads(named, settings, count, width, file)
     return HubertShape(

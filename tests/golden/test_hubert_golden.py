@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from svc.content.hubert import ContentVec256L9, ContentVec768L12, HubertSoft
+from svc.content.hubert import ContentVec256L9, ContentVec768L12, DpHubert, HubertBase, HubertLarge, HubertSoft
 from svc.content.hubert_files import read_hubert
 
 TOLERANCE = 5e-5
@@ -84,6 +84,22 @@ def test_the_encoders_give_what_the_original_gives(case: str, shared: Path) -> N
         for clip in range(2):
             frames = encoder.encode_original(golden[f"wav_{clip}"])
             assert np.abs(frames.values - golden[f"{key}_{clip}"]).max() <= TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("case", "kind", "key", "layer"),
+    [
+        ("hubert_fairseq_large", HubertLarge, "last", 5),
+        ("hubert_hf_large", HubertLarge, "last", 4),
+        ("hubert_fairseq_legacy_args", HubertBase, "last", 3),
+        ("dphubert", DpHubert, "L4", 4),
+    ],
+)
+def test_relatives(case: str, kind: type, key: str, layer: int, shared: Path) -> None:
+    folder = shared / "golden/parts" / case
+    golden = np.load(folder / "golden.npz")
+    values = tiny(kind, folder / CASES[case], layer).encode_original(golden["wav_0"]).values
+    assert np.abs(values - golden[f"{key}_0"]).max() <= TOLERANCE
 
 
 @pytest.mark.parametrize("case", ["hubert_soft_v01", "hubert_soft_v02"])

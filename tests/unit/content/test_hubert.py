@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from svc.content.hubert import (
     CENTRE,
+    FAMILY,
     HOP,
     WINDOW,
     ContentVec256L9,
@@ -25,6 +26,7 @@ from svc.content.hubert_files import read_hubert
 from svc.errors import AudioError, CheckpointError, WeightError
 from svc.features.extractor import FeatureExtractor
 from svc.features.spec import spec_from_config
+from svc.registry import CONTENT_ENCODERS
 
 WIDTH, LAYERS, HEADS, INNER, CHANNELS, FINAL = 128, 3, 2, 24, 8, 6
 CFG = {"model": {"encoder_attention_heads": HEADS, "layer_norm_first": False, "activation_fn": "gelu"}}
@@ -380,6 +382,9 @@ def test_other_files_say_what_they_are(tmp_path):
         Tiny(path=saved(tmp_path / "list.pt", [1, 2]))
     with pytest.raises(CheckpointError, match="how many heads"):
         Tiny(path=saved(tmp_path / "odd.pt", {"model_cfg": {"encoder_attention_heads": 3}, "model": fairseq_state()}))
+    many = fairseq_state() | {"encoder.layers.999999999.fc1.weight": torch.zeros(1)}
+    with pytest.raises(CheckpointError, match="has 1000000000 layers"):
+        Tiny(path=saved(tmp_path / "many.pt", {"cfg": CFG, "model": many}))
     file = saved(tmp_path / "x.pt", {"cfg": CFG, "model": fairseq_state()})
     with pytest.raises(WeightError, match="gives 128 values from 3 layers, where 768 values from 12 layers are wanted"):
         ContentVec768L12(path=file)
@@ -398,6 +403,7 @@ def test_files_are_found_by_name_then_by_content(tmp_path, monkeypatch):
         HubertSoft()
     (tmp_path / "notes.txt").write_text("x")
     saved(tmp_path / "other.pt", {"model": {"x": torch.zeros(1)}})
+    saved(tmp_path / "hubert_base_ls960.pt", {"cfg": CFG, "model": fairseq_state()})  # a relative of the same shapes
     any_name = saved(tmp_path / "mine.pt", {"cfg": CFG, "model": fairseq_state()})
     assert Tiny.find_weights() == any_name
     first = Tiny.weights_sha256
@@ -409,6 +415,14 @@ def test_files_are_found_by_name_then_by_content(tmp_path, monkeypatch):
     assert Tiny.find_weights() == tmp_path / "content-vec-best"
     assert Tiny.weights_sha256 != first
     assert Tiny(path=any_name).weights_sha256 == first
+
+
+def test_names_of_files_belong_to_one_encoder():
+    for member in FAMILY:
+        assert issubclass(CONTENT_ENCODERS.load(member.name), member)
+        same = {other.name for other in FAMILY if set(other.file_names) & set(member.file_names)}
+        both = {"contentvec768l12", "contentvec256l9"}
+        assert same == (both if member.name in both else {member.name})
 
 
 def test_features_remember_which_file_made_them(tmp_path, monkeypatch):
