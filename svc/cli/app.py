@@ -25,14 +25,18 @@ COMMANDS = {
     "convert": "Let a voice sing songs: files, folders or patterns.",
     "separate": "Take songs apart into vocals and accompaniment.",
     "evaluate": "Measure a voice on songs it did not train on.",
+    "import": "Turn a voice of so-vits-svc, RVC or Applio into a voice file.",
     "info": "Say what a voice, an audio file or a dataset holds.",
     "check": "Pre-flight: packages, device, disk, weights.",
     "weights": "List, get, verify or locate weight files.",
     "demo": "The whole way on embedded songs, offline.",
     "ui": "Open the web page (not in this version).",
 }
+# Words that Python keeps for itself cannot name a module.
+_MODULES = {"import": "import_voice"}
 for _name, _help in COMMANDS.items():
-    app.command(f"svc.cli.{_name}:{_name}", name=_name, help=_help)
+    _module = _MODULES.get(_name, _name)
+    app.command(f"svc.cli.{_module}:{_module}", name=_name, help=_help)
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")

@@ -2,19 +2,25 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from svc.cli.console import emit
 from svc.cli.options import Json, require_exists
 
+if TYPE_CHECKING:
+    from svc.checkpoint.voice import Voice
 
-def info(file: Path, *, json: Json = False) -> int:
+
+def info(file: Path, *, config: Path | None = None, json: Json = False) -> int:
     """Say what a voice file, an audio file or a prepared dataset holds.
 
     Parameters
     ----------
     file
-        A voice file (or the run folder it lies in), an audio file, or a dataset folder.
+        A voice file (or the run folder it lies in), a voice of so-vits-svc, RVC or Applio, an audio file, or a
+        dataset folder.
+    config
+        The config.json of a so-vits-svc voice; by default the one beside the file.
     """
     require_exists(file, "file")
     if (file / "voice.safetensors").is_file():
@@ -22,17 +28,21 @@ def info(file: Path, *, json: Json = False) -> int:
     elif file.is_dir():
         result = _dataset(file)
     elif file.suffix.lower() in {".safetensors", ".pth", ".pt", ".ckpt", ".bin"}:
-        result = _voice(file)
+        result = _voice(file, config)
     else:
         result = _audio(file)
-    emit(result, json, "\n".join(_lines(result)))
+    emit(result, json, "\n".join(lines(result)))
     return 0
 
 
-def _voice(file: Path) -> dict[str, Any]:
-    from svc.checkpoint.voice import load_voice
+def _voice(file: Path, config: Path | None = None) -> dict[str, Any]:
+    from svc.checkpoint.importers.opening import open_voice
 
-    voice = load_voice(file)
+    return describe_voice(open_voice(file, config))
+
+
+def describe_voice(voice: "Voice") -> dict[str, Any]:
+    """What a voice is, as plain data."""
     return {
         "kind": "voice",
         "speakers": [asdict(s) for s in voice.speakers],
@@ -69,15 +79,16 @@ def _dataset(folder: Path) -> dict[str, Any]:
     }
 
 
-def _lines(result: dict[str, Any], indent: str = "") -> list[str]:
-    lines = []
+def lines(result: dict[str, Any], indent: str = "") -> list[str]:
+    """Plain data as indented lines for people."""
+    out = []
     for key, value in result.items():
         if isinstance(value, dict):
-            lines += [f"{indent}{key}:", *_lines(value, indent + "  ")]
+            out += [f"{indent}{key}:", *lines(value, indent + "  ")]
         elif isinstance(value, list) and value and isinstance(value[0], dict):
-            lines.append(f"{indent}{key}:")
+            out.append(f"{indent}{key}:")
             for item in value:
-                lines.append(f"{indent}  - " + ", ".join(f"{k} {v}" for k, v in item.items()))
+                out.append(f"{indent}  - " + ", ".join(f"{k} {v}" for k, v in item.items()))
         else:
-            lines.append(f"{indent}{key}: {value}")
-    return lines
+            out.append(f"{indent}{key}: {value}")
+    return out

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from svc.audio.signal import Audio
-from svc.checkpoint.voice import Voice, load_voice
+from svc.checkpoint.importers.opening import open_voice
+from svc.checkpoint.voice import Voice
 from svc.config import ConvertOptions
 from svc.conversion.sources import ArraySource, SampleSource
 from svc.conversion.stream import ConversionReport, SongStream
@@ -39,8 +40,11 @@ class Converter:
 
     @classmethod
     def load(cls, path: Path | str, device: str = "cpu") -> "Converter":
-        """A converter of the voice file at `path`; CheckpointError in one sentence if it is not a usable voice."""
-        return cls(load_voice(Path(path)), device)
+        """A converter of the voice file at `path`, ours or one that can be imported.
+
+        Raises CheckpointError in one sentence if it is not a usable voice.
+        """
+        return cls(open_voice(Path(path)), device)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -348,7 +348,11 @@ def flipped(path: Path) -> None:
 def pickled(path: Path) -> None:
     import torch
 
-    torch.save({"weight": torch.zeros(3)}, path)
+    class Program:
+        def __reduce__(self):
+            return print, ("it ran",)
+
+    torch.save({"weight": Program()}, path)
 
 
 def cut(path: Path) -> None:
@@ -357,7 +361,7 @@ def cut(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("spoil", "expected"),
-    [(newer, "update the toolkit"), (flipped, "damaged"), (pickled, "is a pickle"), (cut, "damaged")],
+    [(newer, "update the toolkit"), (flipped, "damaged"), (pickled, "print, which is refused"), (cut, "damaged")],
     ids=["newer version", "flipped bit", "pickle", "cut"],
 )
 def test_a_voice_that_cannot_be_used(spoil, expected: str, cli: Cli, voice: Path, tmp_path: Path) -> None:

@@ -1,0 +1,45 @@
+"""`svc import`: a voice of so-vits-svc, RVC or Applio as a voice file of ours."""
+
+from pathlib import Path
+from typing import Literal
+
+from svc.cli.console import emit
+from svc.cli.options import Json, UsageError, require_exists
+
+
+def import_voice(
+    file: Path,
+    *,
+    output: Path,
+    config: Path | None = None,
+    content_encoder: str | None = None,
+    precision: Literal["fp32", "fp16"] = "fp32",
+    json: Json = False,
+) -> int:
+    """Turn a voice of so-vits-svc 4.x, its fork, RVC or Applio into a voice file.
+
+    Parameters
+    ----------
+    file
+        G_*.pth of so-vits-svc, or the exported .pth of RVC or Applio.
+    output
+        The voice file to write, ending in .safetensors.
+    config
+        The config.json of a so-vits-svc voice; by default the one beside the file.
+    content_encoder
+        Encoder the voice was trained on, where the file does not say: contentvec768l12, contentvec256l9, hubert_soft.
+    precision
+        fp16 halves the size of the file.
+    """
+    require_exists(file, "file")
+    if output.suffix.lower() != ".safetensors":
+        raise UsageError(f"'{output}' cannot be the voice file: give it a name that ends in .safetensors.")
+    from svc.checkpoint.importers.opening import import_voice as read
+    from svc.checkpoint.voice import save_voice
+    from svc.cli.info import describe_voice, lines
+
+    voice = read(file, config, content_encoder)
+    save_voice(output, voice, precision)
+    result = {"voice": str(output), **describe_voice(voice)}
+    emit(result, json, "\n".join(lines(result)))
+    return 0
