@@ -48,6 +48,9 @@ PITCH_ESTIMATORS = Registry(
         "dio": "svc.pitch.world:Dio",
         "crepe": "svc.pitch.crepe:Crepe",
         "rmvpe": "svc.pitch.rmvpe:Rmvpe",
+        "fcpe_old": "svc.pitch.fcpe_old:FcpeOld",
+        "swift_f0": "svc.pitch.swift_f0:SwiftF0",
+        "fused": "svc.pitch.fused:Fused",
     },
 )
 

@@ -21,8 +21,10 @@ def notes(shared):
     return chosen
 
 
-@pytest.mark.parametrize("name", ["fcpe", "harvest", "dio"])
+@pytest.mark.parametrize("name", ["fcpe", "harvest", "dio", "swift_f0", "fused"])
 def test_real_notes_have_the_pitch_of_their_name(shared, name):
+    if name == "swift_f0":
+        pytest.importorskip("swift_f0")
     estimator = PITCH_ESTIMATORS.create(name, 50, 1100)
     errors = []
     for file in notes(shared):
