@@ -50,6 +50,7 @@ PITCH_ESTIMATORS = Registry(
         "rmvpe": "svc.pitch.rmvpe:Rmvpe",
         "fcpe_old": "svc.pitch.fcpe_old:FcpeOld",
         "swift_f0": "svc.pitch.swift_f0:SwiftF0",
+        "praat": "svc.pitch.praat:Praat",
         "fused": "svc.pitch.fused:Fused",
     },
 )
@@ -64,6 +65,7 @@ CONTENT_ENCODERS = Registry(
         "hubert_base": "svc.content.hubert:HubertBase",
         "hubert_large": "svc.content.hubert:HubertLarge",
         "dphubert": "svc.content.hubert:DpHubert",
+        "whisper": "svc.content.whisper:Whisper",
     },
 )
 
