@@ -62,6 +62,7 @@ _CONTENT = (
         purpose="content encoder HuBERT base (LibriSpeech 960 h), fairseq file",
         files=(RemoteFile("hubert_base_ls960.pt"),),
         origin="fairseq",
+        use=_encoder("hubert_base"),
     ),
     WeightEntry(
         name="hubert-soft",
@@ -84,18 +85,21 @@ _CONTENT = (
         purpose="content encoder HuBERT base for Mandarin, 768 values",
         files=(RemoteFile("chinese-hubert-base-fairseq-ckpt.pt"),),
         origin="TencentGameMate",
+        use=_encoder("hubert_base"),
     ),
     WeightEntry(
         name="chinese-hubert-large",
         purpose="content encoder HuBERT large for Mandarin, 1024 values",
         files=(RemoteFile("chinese-hubert-large-fairseq-ckpt.pt"),),
         origin="TencentGameMate",
+        use=_encoder("hubert_large"),
     ),
     WeightEntry(
         name="dphubert",
         purpose="content encoder DPHuBERT, HuBERT pruned to 23.6 M parameters, 768 values",
         files=(RemoteFile("DPHuBERT-sp0.75.pth"),),
         origin="the DPHuBERT authors",
+        use=_encoder("dphubert"),
         note="The program's licence is MIT.",
     ),
     WeightEntry(
@@ -130,6 +134,7 @@ _CONTENT = (
         purpose='encoder of Whisper ("PPG"): OpenAI .pt or Hugging Face folder, any size',
         origin="OpenAI",
         licence="MIT",
+        use=_encoder("whisper"),
     ),
     WeightEntry(
         name="kmeans-hubert-l9-500",
@@ -153,6 +158,7 @@ _PITCH = (
         purpose="F0 estimator FCPE in the older form that so-vits-svc, RVC and Applio use",
         files=(RemoteFile("fcpe.pt"),),
         origin="the assets of so-vits-svc, RVC or Applio",
+        use=_pitch("fcpe_old"),
         note="Not the network of the torchfcpe package, which comes with the toolkit.",
     ),
 )
@@ -243,7 +249,13 @@ _SEPARATORS = (
         purpose="other models of UVR's VR architecture (.pth)",
         origin="Ultimate Vocal Remover",
     ),
-    WeightEntry(name="mdx-net", purpose="MDX-Net models (.onnx)", origin="Ultimate Vocal Remover"),
+    WeightEntry(
+        name="mdx-net",
+        purpose="MDX-Net models (.onnx)",
+        origin="Ultimate Vocal Remover",
+        use=_separator("mdx"),
+        note="The file goes into pretrain/mdx/.",
+    ),
     WeightEntry(
         name="roformer",
         purpose="BS-RoFormer and Mel-band RoFormer models (.ckpt with its .yaml)",
