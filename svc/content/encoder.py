@@ -29,7 +29,8 @@ class ContentEncoder(ABC):
     """Hears what is sung.
 
     Class attributes: `name` in the registry; `sample_rate` in Hz that `encode` wants; `dim` D of a frame;
-    `default_layers`, the recommended mix as layer -> weight; `weights_sha256` of the weight file;
+    `default_layers`, the recommended mix as layer -> weight; `weights_sha256` of the weight file
+    (on the class of an encoder without an embedded file, of the one in pretrain/: WeightError when there is none);
     `receptive_field` of one frame's convolutions and `hop_length` from frame to frame, in samples.
     """
 

@@ -169,7 +169,7 @@ class HubertNetwork(nn.Module):
             outputs.append(self.norm(outputs[-1]))
         return outputs
 
-    def group_statistics(self, samples: Tensor, device: str = "cpu", block: int = 320_000) -> GroupStatistics | None:
+    def group_statistics(self, samples: Tensor, device: str = "cpu", block: int = 64_000) -> GroupStatistics | None:
         """Statistics of the group norm over samples (N,), block by block; None for a network without one.
 
         The samples may lie elsewhere than the network, which is on `device`.
