@@ -254,7 +254,7 @@ _SEPARATORS = (
         purpose="MDX-Net models (.onnx)",
         origin="Ultimate Vocal Remover",
         use=_separator("mdx"),
-        note="The file goes into pretrain/mdx/.",
+        note="The file goes into pretrain/mdx/, with UVR's model_data.json beside it.",
     ),
     WeightEntry(
         name="roformer",
