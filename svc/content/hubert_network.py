@@ -193,5 +193,5 @@ class HubertNetwork(nn.Module):
         norm = cast(nn.LayerNorm, self.conv_norms[0])
         if statistics is None:
             return F.group_norm(x, x.shape[1], norm.weight, norm.bias, NORM_EPS)
-        scale = norm.weight / torch.sqrt(statistics.variance + NORM_EPS)
-        return (x - statistics.mean[:, None]) * scale[:, None] + norm.bias[:, None]
+        # With given statistics it is the same formula as a batch norm's, which needs no copies.
+        return F.batch_norm(x, statistics.mean, statistics.variance, norm.weight, norm.bias, eps=NORM_EPS)
