@@ -95,6 +95,9 @@ class ModelConfig(Settings):
     )
     voicing_input: bool = Field(True, description="Tell the prior which frames are voiced.")
     content_kernel_size: int = Field(5, ge=1, le=15, description="Kernel of the first layer over content frames; odd.")
+    unvoiced_f0: Literal["filled", "zero"] = Field(
+        "filled", description="F0 the model gets in unvoiced frames: a line between its neighbours, or 0 as older RVC."
+    )
     prior_scaled_input: bool = Field(False, description="Scale the prior's input by its width's root, as RVC does.")
     wavenet_depthwise: bool = Field(False, description="Separable convolutions in posterior and flow (tiny voices).")
     flow_shared: bool = Field(False, description="One WaveNet for all couplings of the flow (tiny voices).")

@@ -13,6 +13,7 @@ def import_voice(
     output: Path,
     config: Path | None = None,
     content_encoder: str | None = None,
+    unvoiced_f0: Literal["filled", "zero"] | None = None,
     precision: Literal["fp32", "fp16"] = "fp32",
     json: Json = False,
 ) -> int:
@@ -28,6 +29,9 @@ def import_voice(
         The config.json of a so-vits-svc voice; by default the one beside the file.
     content_encoder
         Encoder the voice was trained on, where the file does not say: contentvec768l12, contentvec256l9, hubert_soft.
+    unvoiced_f0
+        F0 the voice gets where nothing is voiced, which files do not tell: by default filled for so-vits-svc, zero for
+        RVC; voices of RVC made since 2026 want filled.
     precision
         fp16 halves the size of the file.
     """
@@ -38,7 +42,7 @@ def import_voice(
     from svc.checkpoint.voice import save_voice
     from svc.cli.info import describe_voice, lines
 
-    voice = read(file, config, content_encoder)
+    voice = read(file, config, content_encoder, unvoiced_f0)
     save_voice(output, voice, precision)
     result = {"voice": str(output), **describe_voice(voice)}
     emit(result, json, "\n".join(lines(result)))

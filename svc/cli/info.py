@@ -47,6 +47,7 @@ def describe_voice(voice: "Voice") -> dict[str, Any]:
         "kind": "voice",
         "speakers": [asdict(s) for s in voice.speakers],
         "decoder": voice.config.decoder,
+        "unvoiced_f0": voice.config.unvoiced_f0,
         "parameters": sum(int(t.numel()) for t in voice.state.values()),
         "features": voice.spec.to_dict(),
         "provenance": voice.provenance,

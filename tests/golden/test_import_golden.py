@@ -54,14 +54,14 @@ def golden_audio(voice: Voice, arrays: Any) -> tuple[np.ndarray, np.ndarray]:
     content = tensor("in_phone").transpose(1, 2) if rvc else tensor("in_c")
     frames = content.shape[2]
     volume = tensor("in_vol") if "in_vol" in arrays else torch.ones(1, frames)
-    batch = ModelInput(
-        content,
-        tensor("in_pitchf" if rvc else "in_f0"),
-        torch.zeros(1, frames) if rvc else tensor("in_uv"),
-        20 * torch.log10(volume),
-        torch.tensor([frames]),
-        tensor("in_sid"),
-    )
+    f0_hz = tensor("in_pitchf" if rvc else "in_f0")
+    voiced = (f0_hz > 0).float() if rvc else tensor("in_uv")
+    if rvc:
+        # The model is fed a filled F0, and takes it back to the recorded zeros by its own rule.
+        assert (voiced == 0).any()
+        f0_hz = torch.where(f0_hz > 0, f0_hz, 200.0)
+    loudness_db = 20 * torch.log10(volume)
+    batch = ModelInput(content, f0_hz, voiced, loudness_db, torch.tensor([frames]), tensor("in_sid"))
     return voice.build().infer(batch, None, torch.zeros(1))[0, 0].numpy(), arrays["out_infer_wav"]
 
 
@@ -95,9 +95,12 @@ def test_names_of_speakers(shared: Path) -> None:
     assert names("applio_v2_40k/goldF_150e_4650s.pth") == ["goldF_150e_4650s", "speaker 1"]
 
 
-def test_unvoiced_rule_is_told(shared: Path) -> None:
-    assert import_voice(voice_file(shared, "rvc_v1_40k/goldA.pth")).provenance["unvoiced_f0"] == "zero"
-    assert import_voice(voice_file(shared, "sv40_vec256/G_1600.pth")).provenance["unvoiced_f0"] == "interpolated"
+def test_rule_for_unvoiced_frames(shared: Path) -> None:
+    rvc, sovits = voice_file(shared, "rvc_v1_40k/goldA.pth"), voice_file(shared, "sv40_vec256/G_1600.pth")
+    assert import_voice(rvc).config.unvoiced_f0 == "zero"
+    assert import_voice(rvc, unvoiced_f0="filled").config.unvoiced_f0 == "filled"
+    assert import_voice(sovits).config.unvoiced_f0 == "filled"
+    assert import_voice(sovits, unvoiced_f0="zero").config.unvoiced_f0 == "zero"
 
 
 @pytest.mark.parametrize(

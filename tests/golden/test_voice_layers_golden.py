@@ -177,7 +177,8 @@ def rvc_input(case: Case) -> ModelInput:
     content = case["in_phone"].transpose(1, 2)
     f0_hz = case["in_pitchf"]
     zeros = torch.zeros_like(f0_hz)
-    return ModelInput(content, f0_hz, zeros, zeros, torch.tensor([content.shape[2]]), case["in_sid"])
+    voiced = (f0_hz > 0).float()
+    return ModelInput(content, f0_hz, voiced, zeros, torch.tensor([content.shape[2]]), case["in_sid"])
 
 
 @pytest.mark.parametrize("name", RVC)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from svc.safe_read import check_keys
 
 # Values per frame, and the layer they come from, of the encoders foreign voices were trained on.
 ENCODERS = {"contentvec256l9": (256, 9), "contentvec768l12": (768, 12), "hubert_soft": (256, 12)}
+UnvoicedF0 = Literal["filled", "zero"]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from svc.checkpoint.importers.assembly import UnvoicedF0
 from svc.checkpoint.importers.rvc import import_rvc
 from svc.checkpoint.importers.sovits import import_sovits
 from svc.checkpoint.voice import Voice, load_voice
@@ -45,11 +46,17 @@ def is_foreign(path: Path) -> bool:
     return start[:4] == b"PK\x03\x04" or (start[:1] == b"\x80" and start[8:9] != b"{")
 
 
-def import_voice(path: Path, config: Path | None = None, content_encoder: str | None = None) -> Voice:
+def import_voice(
+    path: Path,
+    config: Path | None = None,
+    content_encoder: str | None = None,
+    unvoiced_f0: UnvoicedF0 | None = None,
+) -> Voice:
     """The voice of so-vits-svc 4.x, its fork, RVC or Applio in the file at `path`.
 
     config: the config.json of a so-vits-svc voice, looked for beside the file when None. content_encoder: the
-    encoder the voice was trained on, where the file does not say. Nothing in the file is run. Raises CheckpointError
+    encoder the voice was trained on, where the file does not say. unvoiced_f0: F0 the model gets in unvoiced frames,
+    which no file says; None is the usual rule of the program. Nothing in the file is run. Raises CheckpointError
     in one sentence for files that cannot be used: damaged, incomplete, in disagreement with their settings, of a
     program that is not supported, or no voice at all.
     """
@@ -60,9 +67,9 @@ def import_voice(path: Path, config: Path | None = None, content_encoder: str | 
     weights = file.get("weight", file.get("model", file.get("model_g", file)))
     _refuse_known(path, file, weights)
     if ("weight" in file and "config" in file) or _has(weights, "enc_p.emb_phone."):
-        voice = import_rvc(path, file, content_encoder)
+        voice = import_rvc(path, file, content_encoder, unvoiced_f0)
     elif _has(weights, "pre.") and _has(weights, "enc_p.f0_emb."):
-        voice = import_sovits(path, file, config, content_encoder)
+        voice = import_sovits(path, file, config, content_encoder, unvoiced_f0)
     else:
         raise CheckpointError(
             f"{path} holds weights of no kind this program knows: choose the G_*.pth of a so-vits-svc 4 voice with its "

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from svc.checkpoint.importers.assembly import Sound, assemble, require_encoder
+from svc.checkpoint.importers.assembly import Sound, UnvoicedF0, assemble, require_encoder
 from svc.checkpoint.importers.keys import rvc_state
 from svc.checkpoint.importers.structure import Comparison, Structure, Weights, check_copies, read_structure
 from svc.checkpoint.voice import Voice
@@ -45,11 +45,17 @@ PUBLISHED = {
 DILATIONS = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
 
 
-def import_rvc(path: Path, file: dict[str, Any], content_encoder: str | None = None) -> Voice:
+def import_rvc(
+    path: Path,
+    file: dict[str, Any],
+    content_encoder: str | None = None,
+    unvoiced_f0: UnvoicedF0 | None = None,
+) -> Voice:
     """The voice in `file`, what safe_read.read_torch found at `path`: with "weight" and "config", or with "model".
 
     content_encoder: the encoder it was trained on, where the file does not say or says another name; ContentVec
-    by default. Raises CheckpointError in one sentence for what is missing, disagrees or is not supported.
+    by default. unvoiced_f0: F0 in unvoiced frames, which files do not tell; zero by default, since most were made
+    by programs with that rule. Raises CheckpointError in one sentence for what is missing, disagrees or is unsupported.
     """
     exported = "weight" in file
     weights = Weights(path, file["weight"] if exported else file.get("model"))
@@ -72,6 +78,7 @@ def import_rvc(path: Path, file: dict[str, Any], content_encoder: str | None = N
         "decoder": "nsf_hifigan",
         "upsample_rates": rates,
         "resblock_dilations": told["resblock_dilation_sizes"],
+        "unvoiced_f0": unvoiced_f0 or "zero",
         "pitch_input": "binned",
         "loudness_input": "none",
         "voicing_input": False,
@@ -201,5 +208,4 @@ def _provenance(file: dict[str, Any]) -> dict[str, Any]:
         program = f"rvc-webui (ddPn08) {file.get('version', 'v1')}"
     kept = ("info", "epoch", "step", "creation_date", "author", "dataset_length", "embedder_model", "embedder_name")
     facts = {name: file[name] for name in kept if isinstance(file.get(name), (str, int, float))}
-    # Files do not say which rule they were trained with; most were made when unvoiced frames had no F0.
-    return {"program": program, "unvoiced_f0": "zero", **facts}
+    return {"program": program, **facts}

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from svc.checkpoint.importers.assembly import Sound, assemble, require_encoder
+from svc.checkpoint.importers.assembly import Sound, UnvoicedF0, assemble, require_encoder
 from svc.checkpoint.importers.keys import sovits_state
 from svc.checkpoint.importers.structure import Comparison, Structure, Weights, check_copies, read_structure
 from svc.checkpoint.voice import Voice
@@ -16,11 +16,16 @@ LARGEST_CONFIG = 4_000_000
 
 
 def import_sovits(
-    path: Path, file: dict[str, Any], config: Path | None = None, content_encoder: str | None = None
+    path: Path,
+    file: dict[str, Any],
+    config: Path | None = None,
+    content_encoder: str | None = None,
+    unvoiced_f0: UnvoicedF0 | None = None,
 ) -> Voice:
     """The voice in `file`, what safe_read.read_torch found at `path`.
 
     config: its config.json, looked for beside it when None. content_encoder: overrides what the settings say.
+    unvoiced_f0: F0 in unvoiced frames, filled by default.
     Raises CheckpointError in one sentence for what is missing, disagrees or is not supported.
     """
     weights = Weights(path, file.get("model"))
@@ -46,6 +51,7 @@ def import_sovits(
         "decoder": "nsf_hifigan",
         "upsample_rates": rates,
         "resblock_dilations": model["resblock_dilation_sizes"],
+        "unvoiced_f0": unvoiced_f0 or "filled",
         "pitch_input": "binned_41" if program == "so-vits-svc 4.1" else "binned",
         "loudness_input": "rms" if "emb_vol.weight" in weights else "none",
     }
@@ -60,7 +66,6 @@ def import_sovits(
     )
     provenance = {
         "program": program,
-        "unvoiced_f0": "interpolated",
         "content_expansion": data.get("unit_interpolate_mode", "nearest" if program.endswith("fork 4.0") else "left"),
         "epochs": file["iteration"] if type(file.get("iteration")) is int else None,
     }

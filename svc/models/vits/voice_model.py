@@ -181,14 +181,15 @@ class VoiceModel(nn.Module):
         speaker = self.speaker(batch.speaker_id).unsqueeze(-1)
         x = self.content_input(batch.content, batch.voiced, batch.loudness_db, mask)
         predicted_lf0, target_lf0 = self._train_f0(x, batch, mask, speaker, draw)
-        prior_mean, prior_log_std = self.prior(x, batch.f0_hz, mask)
+        sung_hz = self._sung_f0(batch)
+        prior_mean, prior_log_std = self.prior(x, sung_hz, mask)
         mean, log_std = self.posterior(batch.spectrogram, mask, speaker)
         z = (mean + draw.normal(mean.shape) * torch.exp(log_std)) * mask
         z_p = self.flow(z, mask, speaker).float()
         starts = draw.starts(batch.lengths, segment_frames)
         phase = draw.uniform((len(starts),))
         noise = draw.normal((len(starts), segment_frames * self.shape.hop_length))
-        f0_hz = cut_segments(batch.f0_hz, starts, segment_frames)
+        f0_hz = cut_segments(sung_hz, starts, segment_frames)
         voiced = cut_segments(batch.voiced, starts, segment_frames)
 
         def decode(latent: Tensor) -> Tensor:
@@ -227,7 +228,7 @@ class VoiceModel(nn.Module):
         mask = batch.mask()
         speaker = self.speaker(batch.speaker_id).unsqueeze(-1)
         x = self.content_input(batch.content, batch.voiced, batch.loudness_db, mask)
-        f0_hz = self._predict_f0(x, batch, mask, speaker) if predict_f0 else batch.f0_hz
+        f0_hz = self._predict_f0(x, batch, mask, speaker) if predict_f0 else self._sung_f0(batch)
         mean, log_std = self.prior(x, f0_hz, mask)
         if noise is not None:
             mean = mean + noise * torch.exp(log_std) * mask
@@ -250,6 +251,10 @@ class VoiceModel(nn.Module):
         """Fold weight normalisation into plain weights, for inference; training is over then."""
         self.decoder.fuse()
         fuse_weight_norm(self)
+
+    def _sung_f0(self, batch: ModelInput) -> Tensor:
+        """F0 (B, T) that prior and source get, by the voice's rule for unvoiced frames."""
+        return batch.f0_hz * (batch.voiced > 0.5) if self.config.unvoiced_f0 == "zero" else batch.f0_hz
 
     def _train_f0(
         self, x: Tensor, batch: ModelInput, mask: Tensor, speaker: Tensor, draw: "_Draw"

@@ -307,3 +307,44 @@ def test_cuda_step_does_not_wait_for_the_device(decoder: str) -> None:
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert torch.isfinite(out.audio).all()
+
+
+def test_no_f0_in_unvoiced_frames_when_the_voice_was_trained_so() -> None:
+    whole, start = batch(), torch.zeros(3)
+    gaps = replace(whole, f0_hz=whole.f0_hz * whole.voiced)
+    model = make(unvoiced_f0="zero").eval()
+    filled = make().eval()
+    filled.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        assert torch.equal(model.infer(whole, None, start), filled.infer(gaps, None, start))
+        assert not torch.equal(model.infer(whole, None, start), filled.infer(whole, None, start))
+
+    def trained(net: VoiceModel, given: ModelInput) -> torch.Tensor:
+        return net(given, SEGMENT, torch.Generator().manual_seed(1)).audio
+
+    assert torch.equal(trained(model, whole), trained(model, gaps))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pitch_input": "binned", "voicing_input": False, "loudness_input": "none", "content_kernel_size": 1},
+        {"pitch_input": "binned_41", "loudness_input": "rms", "wavenet_depthwise": True, "flow_shared": True},
+        {"prior_scaled_input": True, "decoder_plain_ends": True, "predict_f0": False},
+    ],
+)
+def test_forms_of_imported_voices_can_be_trained(changes: dict) -> None:
+    model = make(**changes)
+    out = model(batch(), SEGMENT)
+    total = out.audio.square().mean() + out.prior_mean.square().mean() + out.z_p.square().mean()
+    total.backward()
+    assert torch.isfinite(total)
+    trained = {name for name, value in model.named_parameters() if value.grad is not None and value.grad.any()}
+    assert any(name.startswith("flow.") for name in trained) and "prior.proj.weight" in trained
+    if changes.get("flow_shared"):
+        assert any(name.startswith("flow.shared.") for name in trained)
+
+
+def test_an_even_content_kernel_is_refused() -> None:
+    with pytest.raises(ConfigError, match="content_kernel_size must be odd"):
+        make(content_kernel_size=4)
