@@ -1,23 +1,19 @@
 """MDX-Net models (`.onnx`) of Ultimate Vocal Remover, run by onnxruntime: an optional extra."""
 
-import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from svc.errors import CheckpointError, MissingExtraError, WeightError
-from svc.separation.model_files import find_model, is_vocals
+from svc.errors import CheckpointError, MissingExtraError
+from svc.separation.model_files import find_entry, find_model, is_vocals
 from svc.separation.separator import Separator, VocalStream
 
 HOP = 1024
 OVERLAP = 0.25
 SILENT_BINS = 3  # the networks never saw anything below 20 Hz
-TAIL_BYTES = 10_000 * 1024  # Ultimate Vocal Remover knows a file by the md5 of its end
 MAX_N_FFT = 1 << 16
 
 Network = Callable[[np.ndarray], np.ndarray]
@@ -193,24 +189,3 @@ def read_settings(path: Path, bins: int, frames: int) -> MdxSettings:
     if not fits or settings.chunk <= n_fft or not 0 < compensate < 10:
         raise CheckpointError(f"{where} has an impossible entry for {path.name}: get UVR's list anew.")
     return settings
-
-
-def find_entry(path: Path) -> tuple[Mapping[str, Any], Path]:
-    """What UVR's list (any .json beside `path`) says about a model file, and in which file; WeightError without."""
-    own = path.with_suffix(".json")
-    lists = ([own] if own.is_file() else []) + sorted(p for p in path.parent.glob("*.json") if p != own)
-    key = hashlib.md5(path.read_bytes()[-TAIL_BYTES:], usedforsecurity=False).hexdigest()
-    for place in lists:
-        try:
-            data = json.loads(place.read_text(encoding="utf-8"))
-        except (ValueError, OSError, RecursionError):
-            raise CheckpointError(f"{place} is damaged: get UVR's list of models anew.") from None
-        entry = data.get(key) if isinstance(data, dict) else None
-        if isinstance(entry, dict):
-            return entry, place
-        if place == own and isinstance(data, dict) and "primary_stem" in data:
-            return data, place
-    raise WeightError(
-        f"No list in {path.parent}/ knows {path.name} (md5 {key}): put UVR's model_data.json of this kind of model "
-        "there."
-    )

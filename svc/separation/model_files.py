@@ -1,11 +1,15 @@
 """Finding the one model file of a method whose weights the user brings, and telling vocals from the rest by name."""
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from svc.errors import WeightError
+from svc.errors import CheckpointError, WeightError
 from svc.paths import pretrain_dir
 
+TAIL_BYTES = 10_000 * 1024  # Ultimate Vocal Remover knows a file by the md5 of its end
 VOCAL_NAMES = frozenset({"vocals", "vocal", "voice", "singing"})
 REST_NAMES = frozenset({"instrumental", "instrum", "inst", "other", "accompaniment", "no_vocals", "no vocals", "music"})
 
@@ -49,3 +53,24 @@ def is_vocals(stem: str, path: Path) -> bool:
     if name in REST_NAMES:
         return False
     raise WeightError(f"{path} separates '{stem}', not vocals: use a model for vocals or instrumental.")
+
+
+def find_entry(path: Path) -> tuple[Mapping[str, Any], Path]:
+    """What UVR's list (any .json beside `path`) says about a model file, and in which file; WeightError without."""
+    own = path.with_suffix(".json")
+    lists = ([own] if own.is_file() else []) + sorted(p for p in path.parent.glob("*.json") if p != own)
+    key = hashlib.md5(path.read_bytes()[-TAIL_BYTES:], usedforsecurity=False).hexdigest()
+    for place in lists:
+        try:
+            data = json.loads(place.read_text(encoding="utf-8"))
+        except (ValueError, OSError, RecursionError):
+            raise CheckpointError(f"{place} is damaged: get UVR's list of models anew.") from None
+        entry = data.get(key) if isinstance(data, dict) else None
+        if isinstance(entry, dict):
+            return entry, place
+        if place == own and isinstance(data, dict) and "primary_stem" in data:
+            return data, place
+    raise WeightError(
+        f"No list in {path.parent}/ knows {path.name} (md5 {key}): put UVR's model_data.json of this kind of model "
+        "there."
+    )

@@ -15,6 +15,7 @@ from svc.separation.separator import Separator, Source
 SMALL_FILES = {
     "roformer": "bs_roformer",
     "mdx": "mdx_onnx",
+    "vr": "vr_cascadednet",
 }
 
 
