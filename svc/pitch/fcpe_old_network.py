@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-
-from svc.models.vits.normalisation import weight_norm
+from torch.nn.utils.parametrizations import weight_norm
 
 GROUPS = 4
 FEATURE_FLOOR = 1e-4

@@ -61,8 +61,8 @@ def test_follows_glides_with_vibrato_up_to_two_kilohertz(name, low, high):
     errors, voiced = cents_off(name, glide(low, high, 1.5), 2000)
     assert voiced > (0.6 if name == "harvest" else 0.95)
     assert np.median(np.abs(errors)) < 8
-    # SwiftF0 answers on 95 steps of 71 cents and is a few cents flat between them above 1 kHz.
-    assert np.abs(np.median(errors)) < (5 if name == "swift_f0" else 3)
+    # SwiftF0 reads its pitch off 95 steps of 71 cents and is a few cents flat above 1 kHz; the tiny CREPE is coarser.
+    assert np.abs(np.median(errors)) < (5 if name in {"swift_f0", "crepe_tiny"} else 3)
     assert (np.abs(errors) < 50).mean() > 0.95
 
 
