@@ -71,7 +71,7 @@ def _fast_bf16(kind: str) -> bool:
 
 @contextmanager
 def training_switches(device: torch.device) -> Iterator[None]:
-    """TF32 and tuned convolutions on CUDA, one core left free on CPU, torch's random state kept; all undone at the end."""
+    """TF32 and tuned convolutions on CUDA, a core left free on CPU, torch's random state kept; undone at the end."""
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     before = (matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark)
     threads = torch.get_num_threads()
