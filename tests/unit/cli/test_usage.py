@@ -50,7 +50,7 @@ def test_parsing_a_whole_command_line_imports_no_torch() -> None:
     ("arguments", "expected"),
     [
         (("convrt",), 'Did you mean "convert"?'),
-        (("weights", "lst"), "list, verify, where"),
+        (("weights", "lst"), "list, get, verify, where"),
         (("convert", "--voice", "v"), "--output"),
         (("convert", "--voice", "v", "--output", "o"), "name at least one song"),
         (("separate", "--output", "o"), "name at least one song"),
