@@ -11,7 +11,7 @@ from svc.config import ConvertOptions
 
 
 def demo(
-    *, output: Path = Path("demo_output"), minutes: float = 5.0, device: Device = "auto", json: Json = False
+    *, output: Path = Path("demo_output"), minutes: float = 7.0, device: Device = "auto", json: Json = False
 ) -> int:
     """Raw demo songs -> separate -> slice -> features -> train -> convert a demo song -> remix -> report.
 
