@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from svc.content.hubert_files import weight_file
 from svc.content.whisper_network import WhisperNetwork, WhisperShape
 from svc.errors import CheckpointError
 from svc.safe_read import check_keys, read_safetensors, read_torch
 
-FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
 RENAMED = {
     "embed_positions.weight": "positional_embedding",
     "layers.": "blocks.",
@@ -44,16 +44,6 @@ class WhisperWeights:
         network = network.to_empty(device=device)
         network.load_state_dict(self.state)
         return network.eval().requires_grad_(False)
-
-
-def weight_file(path: Path) -> Path:
-    """The file with the tensors: `path` itself, or the one inside a Hugging Face folder; CheckpointError if none."""
-    if not path.is_dir():
-        return path
-    for name in FOLDER_FILES:
-        if (path / name).is_file():
-            return path / name
-    raise CheckpointError(f"The folder {path} has no {' or '.join(FOLDER_FILES)}: download the model's whole folder.")
 
 
 def read_whisper(path: Path) -> WhisperWeights:
