@@ -12,8 +12,11 @@ import torch
 
 from svc.audio.signal import Audio
 from svc.checkpoint.importers.opening import open_voice
-from svc.checkpoint.voice import Voice
+from svc.checkpoint.voice import SpeakerInfo, Voice
+from svc.checkpoint.voice_index import index_beside
 from svc.config import ConvertOptions
+from svc.conversion.lineup import Lineup
+from svc.conversion.lookup import Lookup
 from svc.conversion.sources import ArraySource, SampleSource
 from svc.conversion.stream import ConversionReport, SongStream
 from svc.errors import AudioError, ConfigError
@@ -36,15 +39,20 @@ class Converter:
         self.device = resolve_device(device)
         self.model = voice.build(self.device)
         self.extractor = FeatureExtractor(voice.spec, self.device)
+        self.lookup = Lookup(voice, self.device)
         self._other_pitch: dict[str, FeatureExtractor] = {}
 
     @classmethod
     def load(cls, path: Path | str, device: str = "cpu") -> "Converter":
         """A converter of the voice file at `path`, ours or one that can be imported.
 
-        Raises CheckpointError in one sentence if it is not a usable voice.
+        An index NAME.index.safetensors beside the voice NAME is known to it from then on. Raises CheckpointError in
+        one sentence if it is not a usable voice.
         """
-        return cls(open_voice(Path(path)), device)
+        made = cls(open_voice(Path(path)), device)
+        if index_beside(Path(path)).is_file():
+            made.lookup.beside = index_beside(Path(path))
+        return made
 
     @cached_property
     def fingerprint(self) -> str:
@@ -105,18 +113,29 @@ class Converter:
         options = options or ConvertOptions()
         if source.length == 0:
             raise AudioError("The audio holds no samples: there is nothing to convert.")
-        index = self.voice.speaker_index(options.speaker)
-        speaker = (index, self.voice.speakers[index])
-        stream = SongStream(self.model, self.extractor, self._pitch(options), speaker, options)
+        lineup = self.lookup.lineup(options)
+        speaker = (lineup.columns[0], self._together(lineup))
+        stream = SongStream(self.model, self.extractor, self._pitch(options), speaker, options, lineup)
         return stream.run(source, write, progress)
+
+    def _together(self, lineup: Lineup) -> SpeakerInfo:
+        """The one who sings, or all who do under one name, at the middle of their ranges."""
+        infos = [self.voice.speakers[column] for column in lineup.columns]
+        if len(infos) == 1:
+            return infos[0]
+        medians = [info.f0_median_hz for info in infos if info.f0_median_hz > 0]
+        middle = float(np.exp(np.mean(np.log(medians)))) if medians else 0.0
+        return replace(infos[0], name=" + ".join(info.name for info in infos), f0_median_hz=middle)
 
     def _pitch(self, options: ConvertOptions) -> FeatureExtractor:
         """The extractor whose F0 is used: the voice's own, or one for another estimator (kept for the next song)."""
         name = options.pitch_estimator
-        if name is None or name == self.spec.pitch_estimator:
+        if name is None or (name == self.spec.pitch_estimator and not self.spec.pitch_weights):
             return self.extractor
         if name not in self._other_pitch:
-            self._other_pitch[name] = FeatureExtractor(replace(self.spec, pitch_estimator=name), self.device)
+            # Whoever names an estimator takes the file of it that is here, whichever the voice was trained with.
+            spec = replace(self.spec, pitch_estimator=name, pitch_weights="")
+            self._other_pitch[name] = FeatureExtractor(spec, self.device)
         return self._other_pitch[name]
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from svc.audio.signal import Audio
 from svc.errors import AudioError, SpecMismatchError
 from svc.features.spec import Features, FeatureSpec
+from svc.paths import pretrain_dir
 from svc.progress import Progress, part
 
 ALIGN_CHUNK = 16_384
@@ -44,13 +45,19 @@ class FeatureExtractor:
 
     @property
     def estimator(self):
-        """The spec's F0 estimator."""
+        """The spec's F0 estimator; SpecMismatchError if its user's file is not the one of the spec."""
         if self._estimator is None:
             from svc.registry import PITCH_ESTIMATORS
 
-            self._estimator = PITCH_ESTIMATORS.create(
-                self.spec.pitch_estimator, self.spec.f0_min_hz, self.spec.f0_max_hz, self.device
-            )
+            name, wanted = self.spec.pitch_estimator, self.spec.pitch_weights
+            here = PITCH_ESTIMATORS.load(name).weights_hash() if wanted else ""
+            if here != wanted:
+                raise SpecMismatchError(
+                    f"The features were made with another file of '{name}' ({wanted[:12]}) than lies in "
+                    f"{pretrain_dir()}/ ({here[:12]}): put that one back, or prepare the recordings again; for a "
+                    f"conversion, name the pitch estimator '{name}' itself to use the file that is here."
+                )
+            self._estimator = PITCH_ESTIMATORS.create(name, self.spec.f0_min_hz, self.spec.f0_max_hz, self.device)
         return self._estimator
 
     def extract(self, audio: Audio, progress: Progress | None = None) -> Features:

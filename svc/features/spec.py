@@ -36,6 +36,7 @@ class FeatureSpec:
     f0_min_hz: float
     f0_max_hz: float
     f0_median_frames: int
+    pitch_weights: str = ""  # sha256 of the F0 estimator's file where a user supplies it; "" is none, or any
     version: int = SPEC_VERSION
 
     @property
@@ -60,6 +61,8 @@ class FeatureSpec:
         """Plain data for JSON."""
         data = asdict(self)
         data["content_layers"] = [list(pair) for pair in self.content_layers]
+        if not self.pitch_weights:
+            del data["pitch_weights"]  # so that fingerprints from before this field stay what they were
         return data
 
     @staticmethod
@@ -82,10 +85,11 @@ class FeatureSpec:
 
     def require(self, other: "FeatureSpec", what: str) -> None:
         """Raise SpecMismatchError naming the differing fields unless `other` equals this spec."""
-        mine, theirs = self.to_dict(), other.to_dict()
+        mine, theirs = asdict(self), asdict(other)
         different = [k for k in mine if mine[k] != theirs[k]]
-        if not (self.content_weights and other.content_weights):
-            different = [k for k in different if k != "content_weights"]
+        for name in ("content_weights", "pitch_weights"):
+            if not (mine[name] and theirs[name]):
+                different = [k for k in different if k != name]
         if different:
             parts = ", ".join(f"{k}: {theirs[k]} instead of {mine[k]}" for k in different)
             raise SpecMismatchError(f"{what} was made with other features ({parts}): prepare the recordings again.")
@@ -130,7 +134,7 @@ class Features:
 
 def spec_from_config(config: FeatureConfig) -> FeatureSpec:
     """The spec that `config` asks for; the encoder and estimator add their own facts."""
-    from svc.registry import CONTENT_ENCODERS
+    from svc.registry import CONTENT_ENCODERS, PITCH_ESTIMATORS
 
     encoder = CONTENT_ENCODERS.load(config.content_encoder)
     layers = config.content_layers or encoder.default_layers
@@ -150,4 +154,5 @@ def spec_from_config(config: FeatureConfig) -> FeatureSpec:
         f0_min_hz=config.f0_min_hz,
         f0_max_hz=config.f0_max_hz,
         f0_median_frames=config.f0_median_frames,
+        pitch_weights=PITCH_ESTIMATORS.load(config.pitch_estimator).weights_hash(),
     )

@@ -26,7 +26,7 @@ class FeatureStore:
         separated: `source` (separation method and its weights); int16 at the recording's own rate
         audio: `source`, sample rate; int16 (N,)
         content: audio, hop, encoder, layers, normalisation, weights; float16 (T, D)
-        pitch: audio, hop, estimator, range, smoothing; float32 (T,), 0 where unvoiced
+        pitch: audio, hop, estimator and the user's file of it, range, smoothing; float32 (T,), 0 where unvoiced
         loudness: audio, hop, n_fft; float32 (T,)
     Other stages pass what they depend on as `settings`.
     """
@@ -55,11 +55,13 @@ class FeatureStore:
                 "weights": spec.content_weights,
             }
         if stage == "pitch":
+            weights = {"weights": spec.pitch_weights} if spec.pitch_weights else {}
             return audio | {
                 "hop": spec.hop_length,
                 "estimator": spec.pitch_estimator,
                 "range": [spec.f0_min_hz, spec.f0_max_hz],
                 "median": spec.f0_median_frames,
+                **weights,
             }
         if stage == "loudness":
             return audio | {"hop": spec.hop_length, "n_fft": spec.n_fft}

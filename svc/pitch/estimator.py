@@ -42,6 +42,9 @@ class PitchEstimator(ABC):
         lowest_hz, highest_hz: the range the method can follow at all; the constructor's range is cut to it.
         step_seconds, offset_seconds: frame k of the method belongs to time k * step + offset.
             1 / step_seconds must be an integer, so that windows starting at whole seconds share one grid.
+        window_grid: windows begin at multiples of so many frames; 0 is whole seconds. A network that halves time
+            several times hears a stretch alike only where its halvings fall alike.
+        context_seconds: measured on each side of what is kept, at least.
     """
 
     name: ClassVar[str]
@@ -49,6 +52,8 @@ class PitchEstimator(ABC):
     highest_hz: ClassVar[float]
     step_seconds: ClassVar[float]
     offset_seconds: ClassVar[float]
+    window_grid: ClassVar[int] = 0
+    context_seconds: ClassVar[float] = CONTEXT_SECONDS
 
     def __init__(self, f0_min_hz: float = 50.0, f0_max_hz: float = 1100.0, device: str = "cpu") -> None:
         low, high = max(f0_min_hz, self.lowest_hz), min(f0_max_hz, self.highest_hz)
@@ -72,7 +77,7 @@ class PitchEstimator(ABC):
             times: (T,) seconds, rising.
             progress: called with 0..1.
 
-        Memory does not grow with N beyond the result: windows of 20 s with 1 s of context are measured one by one.
+        Memory does not grow with N beyond the result: windows of 20 s with context are measured one by one.
         Raises AudioError for samples of another shape or with NaN.
         """
         samples = np.asarray(samples, dtype=np.float32)
@@ -81,19 +86,24 @@ class PitchEstimator(ABC):
         if not np.isfinite(samples).all():
             raise AudioError("The audio holds NaN or infinite samples: export the file again from its source.")
         native = np.zeros(self._native_frames(len(samples), sample_rate), dtype=np.float64)
-        for start, stop, first, last in windows(len(samples), sample_rate):
-            rate = round(1 / self.step_seconds)
+        rate = round(1 / self.step_seconds)
+        grid = self.window_grid or rate
+        for start, stop, first, last in windows(len(native) - 1, rate, grid, self.context_seconds):
             f0 = np.zeros(0)
-            cut = samples[start * sample_rate : stop * sample_rate]
+            cut = samples[round(start * sample_rate / rate) : round(stop * sample_rate / rate)]
             if cut.any():
                 f0 = self._measure(cut, sample_rate)
-            a, b = first * rate, min(last * rate, len(native))
-            part = f0[a - start * rate : b - start * rate]
-            native[a : a + len(part)] = part
+            part = f0[first - start : min(last, len(native)) - start]
+            native[first : first + len(part)] = part
             if progress:
-                progress(min(1.0, last * sample_rate / max(1, len(samples))))
+                progress(min(1.0, last / len(native)))
         native[(native < self.f0_min_hz) | (native > self.f0_max_hz)] = 0.0
         return self._at_times(native, np.asarray(times, dtype=np.float64))
+
+    @classmethod
+    def weights_hash(cls) -> str:
+        """sha256 of the weight file that a user supplies; "" for an estimator that needs none."""
+        return ""
 
     @abstractmethod
     def _measure(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
@@ -120,14 +130,17 @@ class PitchEstimator(ABC):
         return F0Track(f0, f0 > 0)
 
 
-def windows(samples: int, sample_rate: int) -> Iterator[tuple[int, int, int, int]]:
-    """Windows over a recording, in whole seconds: (start, stop) to read and (first, last) to keep.
+def windows(frames: int, rate: int, grid: int, context_seconds: float) -> Iterator[tuple[int, int, int, int]]:
+    """Windows over a recording of `frames` frames, `rate` a second: (start, stop) to read and (first, last) to keep.
 
-    The kept parts are disjoint and cover everything; the last window takes what would be less than half a window.
+    All in frames, all multiples of `grid`. The kept parts are disjoint and cover everything, the frame at the very end
+    included; the last window takes what would be less than half a window.
     """
-    seconds = -(-samples // sample_rate)
-    count = max(1, (seconds + WINDOW_SECONDS // 2) // WINDOW_SECONDS)
+    length = max(1, WINDOW_SECONDS * rate // grid) * grid
+    context = -(-round(context_seconds * rate) // grid) * grid
+    total = -(-frames // grid) * grid
+    count = max(1, (total + length // 2) // length)
     for index in range(count):
-        first = index * WINDOW_SECONDS
-        last = seconds + 1 if index == count - 1 else first + WINDOW_SECONDS
-        yield max(0, first - CONTEXT_SECONDS), last + CONTEXT_SECONDS, first, last
+        first = index * length
+        last = total + grid if index == count - 1 else first + length
+        yield max(0, first - context), last + context, first, last

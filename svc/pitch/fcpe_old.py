@@ -4,28 +4,25 @@ Another network than the one of package torchfcpe, which ships and is called 'fc
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from svc.errors import CheckpointError
-from svc.pitch.estimator import PitchEstimator
-from svc.pitch.user_weights import find_weights
+from svc.pitch.user_weights import MODEL_RATE, UserFileEstimator
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from svc.pitch.fcpe_old_network import FcpeOldNetwork
 
-MODEL_RATE = 16_000
 HOP = 160
 THRESHOLD = 0.05
 MARK = "decoder._layers.0.attn.fast_attention.projection_matrix"
 
 
-class FcpeOld(PitchEstimator):
+class FcpeOld(UserFileEstimator):
     """F0 by the first FCPE, for those who want what so-vits-svc gave.
 
     Range: 32.7 to 1975.5 Hz. `weights` is the file; without it, pretrain/ is searched for fcpe.pt, then for any file
@@ -37,28 +34,23 @@ class FcpeOld(PitchEstimator):
     highest_hz: ClassVar[float] = 1975.5
     step_seconds: ClassVar[float] = 0.01
     offset_seconds: ClassVar[float] = 0.0
+    file_name: ClassVar[str] = "fcpe.pt"
+    purpose: ClassVar[str] = "the first FCPE"
+    default_threshold: ClassVar[float] = THRESHOLD
 
-    def __init__(
-        self,
-        f0_min_hz: float = 50.0,
-        f0_max_hz: float = 1100.0,
-        device: str = "cpu",
-        weights: Path | None = None,
-        threshold: float = THRESHOLD,
-    ) -> None:
-        super().__init__(f0_min_hz, f0_max_hz, device)
-        self.weights = Path(weights) if weights else find_weights(("fcpe.pt",), is_fcpe_old, "the first FCPE")
-        self.threshold = threshold
+    @staticmethod
+    def fits(content: Any) -> bool:
+        """Whether what a file holds is the first FCPE."""
+        return is_fcpe_old(content)
 
-    def _measure(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
-        import torch
+    @staticmethod
+    def load(path: Path) -> "FcpeOldNetwork":
+        """The network of a file; see `load_network`."""
+        return load_network(path)
 
-        from svc.audio.resampling import resample
-
-        network = _load(str(self.weights), self.weights.stat().st_mtime_ns, self.device)
-        wave = torch.from_numpy(np.ascontiguousarray(resample(samples, sample_rate, MODEL_RATE)))
-        with torch.inference_mode():
-            latent = network(log_mel(wave.to(self.device), network.shape.mels)[None])[0]
+    def read_f0(self, network: "FcpeOldNetwork", wave: "Tensor") -> np.ndarray:
+        """F0 (T,) of 16 kHz samples (N,), a frame every 10 ms."""
+        latent = network(log_mel(wave, network.shape.mels)[None])[0]
         return decode(latent.cpu().numpy(), network.cent_table.cpu().numpy(), self.threshold)
 
 
@@ -122,9 +114,3 @@ def load_network(path: Path) -> "FcpeOldNetwork":
     check_keys(state, wanted, f"The FCPE file {path}")
     network.load_state_dict({name: value.float() for name, value in state.items()}, strict=True)
     return network.eval()
-
-
-@lru_cache(maxsize=2)
-def _load(path: str, changed: int, device: str) -> Any:
-    """The network once per file, its time of change, and device."""
-    return load_network(Path(path)).to(device)

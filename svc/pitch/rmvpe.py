@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from svc.errors import CheckpointError
-from svc.pitch.estimator import PitchEstimator
-from svc.pitch.user_weights import find_weights
+from svc.pitch.user_weights import MODEL_RATE, UserFileEstimator
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from svc.pitch.rmvpe_network import RmvpeNetwork
 
-MODEL_RATE = 16_000
 N_FFT = 1024
 HOP = 160
 FMIN, FMAX = 30.0, 8000.0
@@ -33,7 +31,7 @@ UNUSED = "unet.tf."  # the timbre filter of the so-vits file: trained, never run
 MARK = "unet.encoder.bn.weight"
 
 
-class Rmvpe(PitchEstimator):
+class Rmvpe(UserFileEstimator):
     """F0 by RMVPE: hears the voice through accompaniment and reverberation.
 
     Range: 31.8 to 2000 Hz (its bins end at 2006 Hz). `weights` is the file; without it, pretrain/ is searched for
@@ -45,28 +43,25 @@ class Rmvpe(PitchEstimator):
     highest_hz: ClassVar[float] = 2000.0
     step_seconds: ClassVar[float] = 0.01
     offset_seconds: ClassVar[float] = 0.0
+    window_grid: ClassVar[int] = 32  # five halvings of time
+    context_seconds: ClassVar[float] = 2.56
+    file_name: ClassVar[str] = "rmvpe.pt"
+    purpose: ClassVar[str] = "RMVPE"
+    default_threshold: ClassVar[float] = THRESHOLD
 
-    def __init__(
-        self,
-        f0_min_hz: float = 50.0,
-        f0_max_hz: float = 1100.0,
-        device: str = "cpu",
-        weights: Path | None = None,
-        threshold: float = THRESHOLD,
-    ) -> None:
-        super().__init__(f0_min_hz, f0_max_hz, device)
-        self.weights = Path(weights) if weights else find_weights(("rmvpe.pt",), is_rmvpe, "RMVPE")
-        self.threshold = threshold
+    @staticmethod
+    def fits(content: Any) -> bool:
+        """Whether what a file holds is a network of RMVPE."""
+        return is_rmvpe(content)
 
-    def _measure(self, samples: np.ndarray, sample_rate: int) -> np.ndarray:
-        import torch
+    @staticmethod
+    def load(path: Path) -> "RmvpeNetwork":
+        """The network of a file; see `load_network`."""
+        return load_network(path)
 
-        from svc.audio.resampling import resample
-
-        network = _load(str(self.weights), self.weights.stat().st_mtime_ns, self.device)
-        wave = torch.from_numpy(np.ascontiguousarray(resample(samples, sample_rate, MODEL_RATE)))
-        with torch.inference_mode():
-            salience = network(log_mel(wave.to(self.device), network.shape.mels)[None])[0]
+    def read_f0(self, network: "RmvpeNetwork", wave: "Tensor") -> np.ndarray:
+        """F0 (T,) of 16 kHz samples (N,), a frame every 10 ms."""
+        salience = network(log_mel(wave, network.shape.mels)[None])[0]
         return decode(salience.float().cpu().numpy(), self.threshold)
 
 
@@ -149,9 +144,3 @@ def load_network(path: Path) -> "RmvpeNetwork":
         raise CheckpointError(f"{path} has {shape.bins} pitch bins instead of {BINS}: use a published rmvpe.pt.")
     network.load_state_dict({name: value.float() for name, value in kept.items()}, strict=False)
     return network.eval()
-
-
-@lru_cache(maxsize=2)
-def _load(path: str, changed: int, device: str) -> Any:
-    """The network once per file, its time of change, and device."""
-    return load_network(Path(path)).to(device)

@@ -22,6 +22,7 @@ def spec():
     [
         ({"pitch_estimator": "dio"}, {"pitch"}),
         ({"f0_max_hz": 900.0}, {"pitch"}),
+        ({"pitch_weights": "1" * 64}, {"pitch"}),
         ({"f0_median_frames": 3}, {"pitch"}),
         ({"content_layers": ((3, 1.0),)}, {"content"}),
         ({"content_weights": "1" * 64}, {"content"}),

@@ -5,7 +5,7 @@ import pytest
 
 import svc.pitch.fcpe as fcpe_module
 from svc.errors import WeightError
-from svc.pitch.estimator import CONTEXT_SECONDS, WINDOW_SECONDS, F0Track, windows
+from svc.pitch.estimator import WINDOW_SECONDS, F0Track, windows
 from svc.pitch.fcpe import Fcpe
 from svc.pitch.world import Dio
 
@@ -13,15 +13,17 @@ RATE = 16_000
 
 
 @pytest.mark.parametrize("seconds", [0.01, 1, 19.5, 20, 29.9, 30.1, 61.3, 600])
-def test_windows_cover_everything_once_with_context(seconds):
-    samples = int(seconds * RATE)
-    made = list(windows(samples, RATE))
-    assert made[0][2] == 0 and made[-1][3] * RATE > samples
+@pytest.mark.parametrize(("grid", "context"), [(100, 1.0), (32, 2.56), (32, 1.0)])
+def test_windows_cover_everything_once_with_context(seconds, grid, context):
+    frames = int(seconds * 100)
+    made = list(windows(frames, 100, grid, context))
+    assert made[0][2] == 0 and made[-1][3] > frames
     for (_, _, _, last), (_, _, first, _) in pairwise(made):
         assert last == first
     for start, stop, first, last in made:
-        assert start == max(0, first - CONTEXT_SECONDS) and stop == last + CONTEXT_SECONDS
-        assert last - first <= 1.5 * WINDOW_SECONDS + 1
+        assert all(edge % grid == 0 for edge in (start, stop, first, last))
+        assert (start == 0 or first - start >= context * 100) and stop - last >= context * 100
+        assert last - first <= 1.5 * WINDOW_SECONDS * 100 + 2 * grid
 
 
 def voice(seconds):

@@ -1,15 +1,20 @@
 """RMVPE's file: found, checked, refused; long audio in windows."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from svc.errors import CheckpointError, WeightError
+from svc.config import FeatureConfig
+from svc.errors import CheckpointError, SpecMismatchError, WeightError
+from svc.features.extractor import FeatureExtractor
+from svc.features.spec import spec_from_config
 from svc.pitch.rmvpe import Rmvpe, load_network
 from svc.pitch.rmvpe_network import RmvpeNetwork, RmvpeShape
+from svc.weights import sha256_of
 
 TINY = RmvpeShape(channels=1, levels=3, middle_layers=1, blocks=1, recurrent=4, recurrent_layers=2, mels=128, bins=360)
 
@@ -106,5 +111,22 @@ def test_long_audio_is_measured_in_windows(tmp_path, state, monkeypatch):
     monkeypatch.setattr(estimator, "_measure", lambda s, r: longest.append(len(s) / r) or measure(s, r))
     wave = np.random.default_rng(0).normal(0, 0.1, 65 * 8000).astype(np.float32)
     track = estimator.estimate(wave, 8000, np.arange(0, 65, 0.01))
-    assert len(longest) == 3 and max(longest) <= 32
+    assert len(longest) == 3 and max(longest) <= 36
     assert track.voiced.all()
+
+
+def test_the_hash_of_the_file_tells_features_apart(pretrain, state):
+    torch.save(state, pretrain / "rmvpe.pt")
+    first = spec_from_config(FeatureConfig(pitch_estimator="rmvpe"))
+    assert first.pitch_weights == sha256_of(pretrain / "rmvpe.pt")
+    torch.save({"model": state}, pretrain / "rmvpe.pt")
+    second = spec_from_config(FeatureConfig(pitch_estimator="rmvpe"))
+    assert first.fingerprint() != second.fingerprint()
+    with pytest.raises(SpecMismatchError, match="pitch_weights"):
+        first.require(second, "The dataset")
+    with pytest.raises(SpecMismatchError, match=r"another file of 'rmvpe'.*put that one back"):
+        FeatureExtractor(first).pitch(np.zeros(1000, np.float32))
+    assert len(FeatureExtractor(second).pitch(np.zeros(1024, np.float32))) == 2
+    any_file = replace(first, pitch_weights="")
+    any_file.require(second, "The dataset")
+    assert len(FeatureExtractor(any_file).pitch(np.zeros(1024, np.float32))) == 2
