@@ -72,7 +72,10 @@ class ModelConfig(Settings):
     dropout: float = Field(0.1, ge=0, le=0.9, description="Dropout of the prior encoder.")
     posterior_layers: int = Field(16, ge=1, le=32, description="WaveNet layers of the posterior encoder.")
     flow_couplings: int = Field(4, ge=1, le=16, description="Coupling layers of the flow.")
-    flow_wavenet_layers: int = Field(4, ge=1, le=16, description="WaveNet layers inside each coupling.")
+    flow_wavenet_layers: int = Field(4, ge=1, le=16, description="Layers of the network inside each coupling.")
+    flow_network: Literal["wavenet", "attention"] = Field(
+        "wavenet", description="Network inside each coupling; attention as so-vits-svc's use_transformer_flow."
+    )
     speaker_channels: int = Field(256, ge=4, description="Width of the speaker embedding.")
     predict_f0: bool = Field(True, description="Train an F0 predictor (used for speech input).")
     f0_predictor_layers: int = Field(6, ge=1, le=24, description="Attention layers of the F0 predictor.")
@@ -86,9 +89,10 @@ class ModelConfig(Settings):
         ((1, 3, 5), (1, 3, 5), (1, 3, 5)), description="Dilations of nsf_hifigan's resblocks."
     )
     source_harmonics: int = Field(8, ge=0, le=64, description="Overtones of nsf_hifigan's harmonic source.")
-    pitch_input: Literal["fourier", "binned", "binned_41"] = Field(
+    pitch_input: Literal["fourier", "binned", "binned_41", "none"] = Field(
         "fourier",
-        description="How the prior is told F0: waves of log F0, or 256 bins as in so-vits-svc 4.0 and RVC, or 4.1.",
+        description="How the prior is told F0: waves of log F0, or 256 bins as in so-vits-svc 4.0 and RVC, or 4.1; "
+        "none for voices without F0 (nsf_hifigan then has no harmonic source).",
     )
     loudness_input: Literal["db", "rms", "none"] = Field(
         "db", description="Form of the loudness the prior is told; rms as in so-vits-svc, none to leave it out."

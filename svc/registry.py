@@ -88,6 +88,7 @@ DECODERS = Registry(
     {
         "nsf_hifigan": "svc.models.vocoders.nsf_hifigan:NsfHifigan",
         "nsf_istft": "svc.models.vocoders.nsf_istft:NsfIstft",
+        "nsf_snake_hifigan": "svc.models.vocoders.nsf_snake_hifigan:NsfSnakeHifigan",
     },
 )
 

@@ -6,6 +6,16 @@ from torch import Tensor
 
 # so-vits-svc writes a flow's shared network once as flow.wn and once more in every coupling.
 DERIVED_COPY = r"flow\.flows\.\d+\.enc\."
+# Constants of the snake decoder, the same in every layer of every file.
+SNAKE_FILTER = r"dec\..*\.(upsample|downsample\.lowpass)\.filter$"
+# Where a voice's flow has attention layers, in front of the rules for the prior's, whose norms are numbered otherwise.
+_FLOW = r"^(flow\.(?:wn|flows\.\d+\.enc))\."
+_FLOW_ATTENTION = (
+    (_FLOW + r"self_attn_layers\.(\d+)\.", r"\1.transformer.attention.\2."),
+    (_FLOW + r"norm_layers_0\.(\d+)\.", r"\1.transformer.attention_norm.\2."),
+    (_FLOW + r"ffn_layers\.(\d+)\.", r"\1.transformer.feed_forward.\2."),
+    (_FLOW + r"norm_layers_1\.(\d+)\.", r"\1.transformer.feed_forward_norm.\2."),
+)
 _TRANSFORMER = (
     (r"attn_layers\.(\d+)\.", r"attention.\1."),
     (r"norm_layers_1\.(\d+)\.", r"attention_norm.\1."),
@@ -24,6 +34,7 @@ _SOVITS = (
     (r"^f0_decoder\.decoder\.norm_layers_0\.(\d+)\.", r"f0_predictor.decoder.attention_norm.\1."),
     (r"^f0_decoder\.decoder\.norm_layers_1\.(\d+)\.", r"f0_predictor.decoder.feed_forward_norm.\1."),
     (r"^f0_decoder\.", "f0_predictor."),
+    *_FLOW_ATTENTION,
 )
 _RVC = (
     (r"^emb_g\.", "speaker."),
@@ -62,8 +73,8 @@ def _renamed(state: dict[str, Tensor], rules: tuple[tuple[str, str], ...], kerne
     shared_flow = any(key.startswith("flow.wn.") for key in state)
     out = {}
     for key, value in state.items():
-        if shared_flow and re.match(DERIVED_COPY, key):
-            continue  # further copies of flow.wn
+        if (shared_flow and re.match(DERIVED_COPY, key)) or re.match(SNAKE_FILTER, key):
+            continue  # further copies of flow.wn, and constants
         name = key
         for pattern, replacement in rules:
             name = re.sub(pattern, replacement, name)

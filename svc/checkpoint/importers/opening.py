@@ -17,9 +17,6 @@ _INSTEAD = "convert it with the program that made it, or train a voice from the 
 REFUSED = (
     ("discriminators.", "a discriminator, not a voice", "choose the G_*.pth beside it"),
     ("denoise_fn.", "a diffusion model, not a voice", "choose the G_*.pth of the voice"),
-    ("dec.snakes.", "a so-vits-svc 4.1 voice with the snake decoder, which is not supported", _INSTEAD),
-    ("flow.wn.cond_pre.", "a so-vits-svc 4.1 voice with a transformer flow, which is not supported", _INSTEAD),
-    ("flow.flows.0.enc.cond_pre.", "a so-vits-svc 4.1 voice with a transformer flow, which is not supported", _INSTEAD),
     ("enc_p_.", "a so-vits-svc 3 voice, which is not supported", _INSTEAD),
     ("text_encoder.", "a so-vits-svc 4.0-v2 voice, which is not supported", _INSTEAD),
     ("posterior_encoder.", "a so-vits-svc 4.0-v2 voice, which is not supported", _INSTEAD),

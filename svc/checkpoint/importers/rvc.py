@@ -14,6 +14,7 @@ from svc.errors import CheckpointError
 CONTENTVEC_NAMES = ("contentvec", "hubert_base", "hubert-base")
 VERSION_DIMS = {"v1": 256, "v2": 768}
 DEFAULT_ENCODERS = {256: "contentvec256l9", 768: "contentvec768l12"}
+FRAME_RATE = 100
 RATES = {"32k": 32_000, "40k": 40_000, "48k": 48_000}
 SETTINGS_NAMES = (
     "spec_channels",
@@ -34,14 +35,14 @@ SETTINGS_NAMES = (
     "spk_embed_dim",
     "gin_channels",
 )
-# Training files lack settings: the published shapes, by upsampling kernels and rates after the first.
-PUBLISHED = {
-    ((16, 16, 4, 4, 4), (4, 2, 2, 2)): (10, 32_000, 1024),
-    ((16, 16, 4, 4), (10, 2, 2)): (10, 40_000, 2048),
-    ((16, 16, 4, 4, 4), (6, 2, 2, 2)): (10, 48_000, 2048),
-    ((20, 16, 4, 4), (8, 2, 2)): (10, 32_000, 1024),
-    ((24, 20, 4, 4), (10, 2, 2)): (12, 48_000, 2048),
-}
+# Training files lack settings: the published shapes (upsampling kernels and rates, rate in Hz, spectrogram bins).
+PUBLISHED = (
+    ((16, 16, 4, 4, 4), (10, 4, 2, 2, 2), 32_000, 513),
+    ((16, 16, 4, 4), (10, 10, 2, 2), 40_000, 1025),
+    ((16, 16, 4, 4, 4), (10, 6, 2, 2, 2), 48_000, 1025),
+    ((20, 16, 4, 4), (10, 8, 2, 2), 32_000, 513),
+    ((24, 20, 4, 4), (12, 10, 2, 2), 48_000, 1025),
+)
 DILATIONS = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
 
 
@@ -59,11 +60,10 @@ def import_rvc(
     """
     exported = "weight" in file
     weights = Weights(path, file["weight"] if exported else file.get("model"))
-    if not weights.has("enc_p.emb_pitch.") or not weights.has("dec.m_source."):
-        raise CheckpointError(
-            f"{path} is an RVC voice without F0 (made for speech), which is not supported: "
-            "train a voice with F0 from the same recordings."
-        )
+    with_f0 = weights.has("enc_p.emb_pitch.")
+    if with_f0 != weights.has("dec.m_source."):
+        odd = "a pitch table but no harmonic source" if with_f0 else "a harmonic source but no pitch table"
+        raise CheckpointError(f"{path} has {odd}: get the file again from its source.")
     structure = read_structure(weights, "enc_p.emb_phone", 2, "enc_p.encoder")
     check_copies(weights)
     told = _told(path, file) if exported else _published(path, structure)
@@ -75,11 +75,10 @@ def import_rvc(
         **structure.model_settings(),
         "dropout": float(told["p_dropout"]),
         "predict_f0": False,
-        "decoder": "nsf_hifigan",
         "upsample_rates": rates,
         "resblock_dilations": told["resblock_dilation_sizes"],
         "unvoiced_f0": unvoiced_f0 or "zero",
-        "pitch_input": "binned",
+        "pitch_input": "binned" if with_f0 else "none",
         "loudness_input": "none",
         "voicing_input": False,
         "prior_scaled_input": True,
@@ -120,18 +119,23 @@ def _told(path: Path, file: dict[str, Any]) -> dict[str, Any]:
 
 def _published(path: Path, found: Structure) -> dict[str, Any]:
     """Settings of a training file, from the published shape it has."""
-    known = PUBLISHED.get((found.upsample_kernel_sizes, found.upsample_tail))
-    if known is None or found.spectrogram_bins is None:
+    known = [
+        (rates, rate)
+        for kernels, rates, rate, bins in PUBLISHED
+        if (kernels, bins) == (found.upsample_kernel_sizes, found.spectrogram_bins)
+        and found.upsample_tail in (None, rates[1:])
+    ]
+    if len(known) != 1:
         raise CheckpointError(
             f"{path} is an RVC training file of a shape that was never published, and tells no sample rate: "
             "export the voice with the program that trained it, and import that file."
         )
-    first, rate, _ = known
+    rates, rate = known[0]
     return {
         "spec_channels": found.spectrogram_bins,
         "p_dropout": 0.0,
         "resblock_dilation_sizes": DILATIONS,
-        "upsample_rates": (first, *found.upsample_tail),
+        "upsample_rates": rates,
         "sample_rate": rate,
     }
 
@@ -152,18 +156,25 @@ def _compare(path: Path, file: dict[str, Any], found: Structure, told: dict[str,
         ("emb_channels", found.content_dim),
     ):
         both.check(name, value, told.get(name))
-    both.check("upsample_rates after the first", found.upsample_tail, told["upsample_rates"][1:])
+    if found.upsample_tail is not None:
+        both.check("upsample_rates after the first", found.upsample_tail, told["upsample_rates"][1:])
     lengths = [len(item) if isinstance(item, (list, tuple)) else 0 for item in told["resblock_dilation_sizes"]]
     both.check("convolutions per resblock", [found.resblock_convolutions] * len(found.resblock_kernel_sizes), lengths)
     if found.spectrogram_bins is not None:
         both.check("spec_channels", found.spectrogram_bins, told["spec_channels"])
     if "weight" in file:
-        both.check("f0", True, bool(file.get("f0", 1)))
+        both.check("f0", found.source_harmonics is not None, bool(file.get("f0", 1)))
         version = file.get("version", "v1")
         # ddPn08's files carry the width apart from the version.
         if told.get("emb_channels") is None and version in VERSION_DIMS:
             both.check(f"content values of version {version}", found.content_dim, VERSION_DIMS[version])
     both.finish()
+    hop = math.prod(told["upsample_rates"])
+    if hop * FRAME_RATE != told["sample_rate"]:
+        raise CheckpointError(
+            f"The weights of {path} make {hop} samples of each 10 ms frame (upsample_rates "
+            f"{list(told['upsample_rates'])}), and its settings say {told['sample_rate']} Hz: export the voice again."
+        )
     rate = file.get("sr")
     rate = RATES.get(rate) if isinstance(rate, str) else rate
     if rate is not None and rate != told["sample_rate"]:

@@ -7,7 +7,14 @@ from typing import Any
 
 from svc.checkpoint.importers.assembly import Sound, UnvoicedF0, assemble, require_encoder
 from svc.checkpoint.importers.keys import sovits_state
-from svc.checkpoint.importers.structure import Comparison, Structure, Weights, check_copies, read_structure
+from svc.checkpoint.importers.structure import (
+    Comparison,
+    Structure,
+    Weights,
+    check_copies,
+    check_filters,
+    read_structure,
+)
 from svc.checkpoint.voice import Voice
 from svc.errors import CheckpointError
 
@@ -38,6 +45,7 @@ def import_sovits(
     model, data = settings["model"], settings["data"]
     structure = read_structure(weights, "pre", 3, "enc_p.enc_")
     check_copies(weights)
+    check_filters(weights)
     _refuse_variants(path, weights, model)
     _compare(path, settings_path, weights, structure, settings)
     rates = tuple(model["upsample_rates"])
@@ -48,7 +56,6 @@ def import_sovits(
         **structure.model_settings(),
         "dropout": float(model.get("p_dropout", 0.1)),
         "predict_f0": structure.f0_predictor_layers > 0,
-        "decoder": "nsf_hifigan",
         "upsample_rates": rates,
         "resblock_dilations": model["resblock_dilation_sizes"],
         "unvoiced_f0": unvoiced_f0 or "filled",
@@ -117,6 +124,7 @@ def _refuse_variants(path: Path, weights: Weights, model: dict[str, Any]) -> Non
 
 def _compare(path: Path, config: Path, weights: Weights, found: Structure, settings: dict[str, Any]) -> None:
     model, data = settings["model"], settings["data"]
+    attention = found.flow_network == "attention"
     both = Comparison(str(path), str(config))
     for name, value in (
         ("inter_channels", found.inter_channels),
@@ -128,16 +136,20 @@ def _compare(path: Path, config: Path, weights: Weights, found: Structure, setti
         ("gin_channels", found.speaker_channels),
         ("ssl_dim", found.content_dim),
         ("n_speakers", found.speakers),
-        ("n_flow_layer", found.flow_wavenet_layers),
+        ("n_flow_layer", found.flow_couplings if attention else found.flow_wavenet_layers),
+        ("n_layers_trans_flow", found.flow_wavenet_layers if attention else None),
+        ("use_transformer_flow", attention),
+        ("vocoder_name", "nsf-snake-hifigan" if found.decoder == "nsf_snake_hifigan" else "nsf-hifigan"),
         ("upsample_initial_channel", found.decoder_channels),
         ("upsample_kernel_sizes", found.upsample_kernel_sizes),
         ("resblock_kernel_sizes", found.resblock_kernel_sizes),
         ("vol_embedding", "emb_vol.weight" in weights),
         ("use_automatic_f0_prediction", found.f0_predictor_layers > 0),
-        ("use_depthwise_conv", found.wavenet_depthwise),
+        # A compressed file with attention in its flow holds no WaveNet that could tell.
+        ("use_depthwise_conv", found.wavenet_depthwise if found.posterior_layers or not attention else None),
         ("flow_share_parameter", found.flow_shared),
     ):
-        both.check(name, value, model.get(name))
+        both.check(name, value, model.get(name) if value is not None else None)
     rates = model["upsample_rates"]
     both.check("upsample_rates after the first", found.upsample_tail, rates[1:])
     dilations = model["resblock_dilation_sizes"]

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from svc.checkpoint.importers.keys import DERIVED_COPY
+from svc.checkpoint.importers.keys import DERIVED_COPY, SNAKE_FILTER
 from svc.errors import CheckpointError
 
 
@@ -58,7 +58,11 @@ class Weights:
 
 @dataclass(frozen=True)
 class Structure:
-    """Sizes read from shapes; upsample_tail are the rates after the first, which no shape tells."""
+    """Sizes read from shapes; upsample_tail are the rates after the first, which no shape tells.
+
+    speakers is 0 in pretrained bases without a speaker table; upsample_tail None in voices without a source (no F0),
+    where no shape tells it; flow_wavenet_layers counts the layers inside a coupling, whatever they are.
+    """
 
     content_dim: int
     content_kernel_size: int
@@ -74,16 +78,18 @@ class Structure:
     flow_couplings: int
     flow_wavenet_layers: int
     flow_shared: bool
+    flow_network: str
     wavenet_depthwise: bool
     speakers: int
     speaker_channels: int
     f0_predictor_layers: int
     decoder_channels: int
-    upsample_tail: tuple[int, ...]
+    decoder: str
+    upsample_tail: tuple[int, ...] | None
     upsample_kernel_sizes: tuple[int, ...]
     resblock_kernel_sizes: tuple[int, ...]
     resblock_convolutions: int
-    source_harmonics: int
+    source_harmonics: int | None
 
     def model_settings(self) -> dict[str, Any]:
         """The fields that ModelConfig has under the same name."""
@@ -92,6 +98,7 @@ class Structure:
         found = {name: value for name, value in vars(self).items() if name in ModelConfig.model_fields}
         # A model without these parts keeps the default of what it does not have.
         absent = [name for name in ("posterior_layers", "f0_predictor_layers") if found[name] == 0]
+        absent += ["source_harmonics"] if self.source_harmonics is None else []
         return {name: value for name, value in found.items() if name not in absent}
 
 
@@ -105,9 +112,12 @@ def read_structure(weights: Weights, content: str, content_dimensions: int, tran
     hidden = first[0]
     relative = shape(f"{transformer}.attn_layers.0.emb_rel_k", 3)
     feed = shape(f"{transformer}.ffn_layers.0.conv_1.weight", 3)
-    speakers, speaker_channels = shape("emb_g.weight", 2)
+    speakers, speaker_channels = 0, shape("dec.cond.weight", 3)[1]
+    if "emb_g.weight" in weights:
+        speakers, speaker_channels = shape("emb_g.weight", 2)
     shared = weights.has("flow.wn.")
-    wavenet = "flow.wn" if shared else "flow.flows.0.enc"
+    network = re.escape("flow.wn" if shared else "flow.flows.0.enc")
+    attention = weights.count(network + r"\.self_attn_layers\.(\d+)\.")
     stages = weights.count(r"dec\.ups\.(\d+)\.")
     blocks = weights.count(r"dec\.resblocks\.(\d+)\.")
     if not stages or not blocks or blocks % stages:
@@ -116,6 +126,7 @@ def read_structure(weights: Weights, content: str, content_dimensions: int, tran
             "get the file again from its source."
         )
     kernels = blocks // stages
+    has_source = weights.has("dec.m_source.")
     return Structure(
         content_dim=first[1],
         content_kernel_size=first[2] if len(first) == 3 else 1,
@@ -129,18 +140,20 @@ def read_structure(weights: Weights, content: str, content_dimensions: int, tran
         posterior_layers=weights.count(r"enc_q\.enc\.in_layers\.(\d+)\."),
         spectrogram_bins=shape("enc_q.pre.weight", 3)[1] if "enc_q.pre.weight" in weights else None,
         flow_couplings=weights.count(r"flow\.flows\.(\d+)\."),
-        flow_wavenet_layers=weights.count(re.escape(wavenet) + r"\.in_layers\.(\d+)\."),
+        flow_wavenet_layers=attention or weights.count(network + r"\.in_layers\.(\d+)\."),
         flow_shared=shared,
-        wavenet_depthwise=weights.has(f"{wavenet}.in_layers.0.depth_conv."),
+        flow_network="attention" if attention else "wavenet",
+        wavenet_depthwise=any(".in_layers.0.depth_conv." in name for name in weights.state),
         speakers=speakers,
         speaker_channels=speaker_channels,
         f0_predictor_layers=weights.count(r"f0_decoder\.decoder\.self_attn_layers\.(\d+)\."),
         decoder_channels=shape("dec.cond.weight", 3)[0],
-        upsample_tail=_upsample_tail(weights, stages),
+        decoder="nsf_snake_hifigan" if weights.has("dec.snakes.") else "nsf_hifigan",
+        upsample_tail=_upsample_tail(weights, stages) if has_source else None,
         upsample_kernel_sizes=tuple(shape(f"dec.ups.{i}.weight_v", 3)[2] for i in range(stages)),
         resblock_kernel_sizes=tuple(shape(f"dec.resblocks.{i}.convs1.0.weight_v", 3)[2] for i in range(kernels)),
         resblock_convolutions=weights.count(r"dec\.resblocks\.0\.convs1\.(\d+)\."),
-        source_harmonics=shape("dec.m_source.l_linear.weight", 2)[1] - 1,
+        source_harmonics=shape("dec.m_source.l_linear.weight", 2)[1] - 1 if has_source else None,
     )
 
 
@@ -169,6 +182,21 @@ def check_copies(weights: Weights) -> None:
         if inner not in own or not torch.equal(own[inner], value):
             raise CheckpointError(
                 f"{weights.path} has {name} that differs from the flow.wn it should be a copy of: get the file again."
+            )
+
+
+def check_filters(weights: Weights) -> None:
+    """CheckpointError unless the filters a snake decoder's file holds are the ones every such decoder has."""
+    from svc.models.vocoders.snake_activation import half_band_filter
+
+    wanted = half_band_filter()
+    for name, value in weights.state.items():
+        if not re.match(SNAKE_FILTER, name):
+            continue
+        # float16 files round them.
+        if value.shape != wanted.shape or not torch.allclose(value.float(), wanted, atol=5e-4, rtol=0):
+            raise CheckpointError(
+                f"{weights.path} has another filter in {name} than snake decoders have: get the file again."
             )
 
 

@@ -37,9 +37,11 @@ class Transformer(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """x (B, C, T) with padding zeroed by `mask` (B, 1, T), before and after."""
         x = x * mask
-        for attend, norm_1, feed, norm_2 in zip(
-            self.attention, self.attention_norm, self.feed_forward, self.feed_forward_norm
-        ):
-            x = norm_1(x + self.dropout(attend(x, mask)))
-            x = norm_2(x + self.dropout(feed(x, mask)))
+        for i in range(len(self.attention)):
+            x = self.layer(i, x, mask)
         return x * mask
+
+    def layer(self, i: int, x: Tensor, mask: Tensor) -> Tensor:
+        """Layer `i` alone, x (B, C, T) to the same shape."""
+        x = self.attention_norm[i](x + self.dropout(self.attention[i](x, mask)))
+        return self.feed_forward_norm[i](x + self.dropout(self.feed_forward[i](x, mask)))

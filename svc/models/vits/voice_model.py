@@ -14,6 +14,7 @@ from svc.config import ModelConfig
 from svc.errors import ConfigError
 from svc.models.vits.f0_predictor import F0Predictor, f0_from_log, log_f0, normalise_log_f0
 from svc.models.vits.flow import Flow
+from svc.models.vits.flow_attention import FlowAttention
 from svc.models.vits.normalisation import fuse_weight_norm
 from svc.models.vits.pitch_embedding import BinnedPitch, FourierPitch
 from svc.models.vits.posterior_encoder import PosteriorEncoder
@@ -138,9 +139,7 @@ class VoiceModel(nn.Module):
             inter,
             hidden,
             config.flow_couplings,
-            lambda: WaveNet(
-                hidden, _WAVENET_KERNEL, config.flow_wavenet_layers, speaker, depthwise=config.wavenet_depthwise
-            ),
+            lambda: _flow_network(config),
             config.flow_shared,
         )
         self.f0_predictor = None
@@ -151,7 +150,8 @@ class VoiceModel(nn.Module):
                 config.f0_predictor_layers,
                 config.prior_heads,
                 speaker,
-                dropout=config.dropout,
+                config.prior_kernel_size,
+                config.dropout,
             )
         self.decoder: Decoder = DECODERS.create(config.decoder, config, shape)
 
@@ -301,8 +301,20 @@ class _Draw:
         return torch.minimum((self.uniform((len(lengths),)) * room).long(), room - 1)
 
 
-def _pitch(config: ModelConfig) -> FourierPitch | BinnedPitch:
+def _flow_network(config: ModelConfig) -> nn.Module:
+    """What one coupling of the flow computes its shift with."""
+    hidden, speaker = config.hidden_channels, config.speaker_channels
+    if config.flow_network == "attention":
+        return FlowAttention(
+            hidden, config.filter_channels, config.flow_wavenet_layers, config.prior_heads, speaker, config.dropout
+        )
+    return WaveNet(hidden, _WAVENET_KERNEL, config.flow_wavenet_layers, speaker, depthwise=config.wavenet_depthwise)
+
+
+def _pitch(config: ModelConfig) -> FourierPitch | BinnedPitch | None:
     """The layer that tells the prior F0; so-vits-svc 4.1 alone puts notes above the range in bin 0."""
+    if config.pitch_input == "none":
+        return None
     if config.pitch_input == "fourier":
         return FourierPitch(config.hidden_channels)
     return BinnedPitch(config.hidden_channels, overflow=0 if config.pitch_input == "binned_41" else 255)
@@ -315,6 +327,8 @@ def _check(config: ModelConfig, shape: VoiceShape) -> None:
         raise ConfigError(
             f"model.prior_heads ({config.prior_heads}) must divide model.hidden_channels ({config.hidden_channels})."
         )
+    if config.pitch_input == "none" and (config.predict_f0 or config.decoder != "nsf_hifigan"):
+        raise ConfigError("model.pitch_input none needs model.predict_f0 false and model.decoder nsf_hifigan.")
     if config.content_kernel_size % 2 == 0:
         raise ConfigError(f"model.content_kernel_size must be odd, got {config.content_kernel_size}.")
     if shape.speakers < 1:

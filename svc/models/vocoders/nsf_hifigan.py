@@ -47,9 +47,12 @@ class ResidualBlock(nn.Module):
 class NsfHifigan(Decoder):
     """Upsampling stages from frames to samples.
 
-    With `decoder_plain_ends` the first and last convolution have no weight norm and the last no bias (RVC).
+    With `decoder_plain_ends` the first and last convolution have no weight norm and the last no bias (RVC). For a
+    model without F0 (`pitch_input` "none") there is no source: plain HiFi-GAN.
     Raises ConfigError when the upsampling rates do not multiply to the hop length or lists disagree.
     """
+
+    block: type[nn.Module] = ResidualBlock
 
     def __init__(self, config: ModelConfig, shape: VoiceShape) -> None:
         super().__init__()
@@ -57,7 +60,10 @@ class NsfHifigan(Decoder):
         plain_ends = config.decoder_plain_ends
         norm: Callable[[nn.Module], nn.Module] = (lambda layer: layer) if plain_ends else weight_norm
         rates, width = config.upsample_rates, config.decoder_channels
-        self.source = HarmonicSource(shape.sample_rate, shape.hop_length, config.source_harmonics)
+        self.hop_length = shape.hop_length
+        self.source: HarmonicSource | None = None
+        if config.pitch_input != "none":
+            self.source = HarmonicSource(shape.sample_rate, shape.hop_length, config.source_harmonics)
         self.conv_pre = norm(nn.Conv1d(config.inter_channels, width, 7, padding=3))
         self.cond = nn.Conv1d(config.speaker_channels, width, 1)
         self.ups = nn.ModuleList()
@@ -68,12 +74,13 @@ class NsfHifigan(Decoder):
             channels = width >> (i + 1)
             padding = (kernel - rate) // 2
             self.ups.append(weight_norm(nn.ConvTranspose1d(width >> i, channels, kernel, rate, padding=padding)))
-            stride = math.prod(rates[i + 1 :])
-            size, pad = (2 * stride, stride // 2) if stride > 1 else (1, 0)
-            self.noise_convs.append(nn.Conv1d(1, channels, size, stride=stride, padding=pad))
+            if self.source is not None:
+                stride = math.prod(rates[i + 1 :])
+                size, pad = (2 * stride, stride // 2) if stride > 1 else (1, 0)
+                self.noise_convs.append(nn.Conv1d(1, channels, size, stride=stride, padding=pad))
             self.resblocks.append(
                 nn.ModuleList(
-                    ResidualBlock(channels, size, dilations)
+                    self.block(channels, size, dilations)
                     for size, dilations in zip(config.resblock_kernel_sizes, config.resblock_dilations)
                 )
             )
@@ -89,14 +96,16 @@ class NsfHifigan(Decoder):
         source_noise: Tensor | None = None,
     ) -> Tensor:
         """See `Decoder`; `voiced` reaches this decoder only through z and zeros of f0_hz."""
-        source, _ = self.source(f0_hz, phase_start, source_noise)
+        source = self.source(f0_hz, phase_start, source_noise)[0] if self.source is not None else None
         return self.generate(z, source, speaker)
 
-    def generate(self, z: Tensor, source: Tensor, speaker: Tensor) -> Tensor:
-        """Audio (B, 1, N) of z (B, C, T) and a source signal (B, 1, N), N = T * hop_length."""
+    def generate(self, z: Tensor, source: Tensor | None, speaker: Tensor) -> Tensor:
+        """Audio (B, 1, N) of z (B, C, T) and a source signal (B, 1, N), N = T * hop_length, None without F0."""
         x = self.conv_pre(z) + self.cond(speaker)
-        for up, from_source, blocks in zip(self.ups, self.noise_convs, self.resblocks):
-            x = up(functional.leaky_relu(x, _SLOPE, inplace=True)).add_(from_source(source))
+        for i, (up, blocks) in enumerate(zip(self.ups, self.resblocks)):
+            x = up(functional.leaky_relu(x, _SLOPE, inplace=True))
+            if source is not None:
+                x = x.add_(self.noise_convs[i](source))
             active = functional.leaky_relu(x, _SLOPE)
             first, *others = blocks.children()
             total: Tensor = first(x, active)
