@@ -16,6 +16,11 @@ def runs_dir() -> Path:
     return Path(os.environ.get("SVC_RUNS_DIR", "runs"))
 
 
+def interface_dir() -> Path:
+    """Where the web page keeps uploads, jobs and results: $SVC_WEB_DIR, else ./web_data."""
+    return Path(os.environ.get("SVC_WEB_DIR", "web_data"))
+
+
 def raw_dir() -> Path:
     """Where users drop raw songs: ./dataset_raw."""
     return Path("dataset_raw")

@@ -30,7 +30,7 @@ COMMANDS = {
     "check": "Pre-flight: packages, device, disk, weights.",
     "weights": "List, get, verify or locate weight files.",
     "demo": "The whole way on embedded songs, offline.",
-    "ui": "Open the web page (not in this version).",
+    "ui": "Open the web page: train a singer and convert songs in a browser.",
 }
 # Words that Python keeps for itself cannot name a module.
 _MODULES = {"import": "import_voice"}

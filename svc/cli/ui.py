@@ -1,8 +1,19 @@
 """`svc ui`: the web page."""
 
-from svc.errors import SvcError
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from svc.cli.console import say
+from svc.interface.settings import ServerSettings
 
 
-def ui() -> int:
-    """Open the web page (not in this version)."""
-    raise SvcError("This version has no web page yet: use  svc train  and  svc convert  on the command line.")
+def ui(*, settings: Annotated[ServerSettings | None, Parameter(name="*")] = None) -> int:
+    """Open the web page: train a singer and convert songs in a browser.
+
+    Only this machine can reach it, unless --host says otherwise; then --auth USER:PASSWORD is needed.
+    """
+    from svc.interface.server import serve
+
+    serve(settings or ServerSettings(), say)
+    return 0

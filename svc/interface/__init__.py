@@ -1,0 +1,1 @@
+"""The web page: a thin layer over the library. Every long action is a job in a process of its own."""

@@ -1,0 +1,136 @@
+"""Training a voice, with pause, resume and an early end that still gives a voice."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from svc.config import Config, load_config, merge
+from svc.errors import InterruptedBySignal, SvcError
+from svc.interface.disk import read_json, write_json
+from svc.interface.jobs.context import JobContext
+from svc.interface.voices import add_voice
+
+PREPARE_SHARE = 0.25
+LEAST_MINUTES = 0.02
+
+
+def train(context: JobContext) -> dict[str, Any]:
+    """Inputs "dataset" (a prepared folder) or "song-000", "song-001" ...; "base", a voice to start from, if wanted.
+
+    Settings: "singer" (name shown for the voice), "recipe", "settings" (nested, over the recipe; train.max_minutes
+    counts over all pauses). Events: "losses" (step, total, losses, speed, seconds_left), "message".
+    Everything lies in work/: songs/, dataset/, run/ (with TensorBoard logs and samples). The voice goes to the user's
+    library. Returns voice (its id there), steps, metrics.
+    """
+    from svc.checkpoint.resume import list_states
+    from svc.conversion.converter import resolve_device
+    from svc.training.loop import train_voice
+    from svc.training.run_folder import RunFolder
+
+    config, device = _config(context), resolve_device(context.device)
+    run = RunFolder(context.work / "run")
+    dataset = _dataset(context, config, device)
+    base = context.input("base") if context.has_input("base") else None
+    context.stage("training", PREPARE_SHARE, 1 - PREPARE_SHARE)
+    if context.finish_wanted:
+        result = _finish_now(run, dataset, config, device)
+    else:
+        started = bool(list_states(run.checkpoints))
+        config = _time_left(context, config) if started else config
+        watch = _Watch(context)
+        try:
+            result = train_voice(
+                config,
+                dataset,
+                run.path,
+                base=None if started else base,
+                resume=started,
+                device=device,
+                progress=watch,
+                messages=context.message,
+            )
+        except InterruptedBySignal:
+            if not context.finish_wanted:
+                raise
+            result = _finish_now(run, dataset, config, device)
+    title = str(context.settings.get("singer") or context.title)
+    voice = add_voice(context.home, result.voice_path, title)
+    return {"voice": voice, "steps": result.steps, "metrics": result.metrics}
+
+
+def _config(context: JobContext) -> Config:
+    from svc.paths import recipe
+
+    return load_config(recipe(context.settings.get("recipe", "fast")), context.settings.get("settings") or {})
+
+
+def _dataset(context: JobContext, config: Config, device: str) -> Path:
+    """The prepared dataset: the one given, or what preparing the songs gives (again only what is missing)."""
+    from svc.data.prepare import prepare_dataset
+
+    if context.has_input("dataset"):
+        return context.input("dataset")
+    songs = context.inputs("song-")
+    if not songs:
+        raise SvcError("There is nothing to train on: add some songs of the singer.")
+    # The singer of the voice is called as the folder is.
+    raw = context.work / "songs" / context.settings.get("singer_folder", "singer")
+    raw.mkdir(parents=True, exist_ok=True)
+    for index, song in enumerate(songs):
+        link = raw / f"{index:03d}{song.suffix}"
+        if not link.exists():
+            try:
+                os.link(song, link)
+            except OSError:
+                shutil.copyfile(song, link)
+    context.stage("preparing", 0.0, PREPARE_SHARE)
+    prepared = prepare_dataset(raw, context.work / "dataset", config, device=device, progress=context.progress)
+    for warning in prepared.warnings:
+        context.message(warning)
+    return context.work / "dataset"
+
+
+def _finish_now(run: Any, dataset: Path, config: Config, device: str) -> Any:
+    """The voice of the newest training state: a continuation that is at its end when it begins."""
+    from svc.checkpoint.resume import list_states
+    from svc.training.loop import train_voice
+
+    states = list_states(run.checkpoints)
+    if not states:
+        raise SvcError("Nothing has been learnt yet: let the training run for some minutes first.")
+    ended = merge(config.model_dump(exclude_unset=True), {"train": {"max_steps": states[-1].step}})
+    return train_voice(load_config(None, ended), dataset, run.path, resume=True, device=device)
+
+
+def _time_left(context: JobContext, config: Config) -> Config:
+    """The settings with the minutes that earlier attempts used taken off train.max_minutes."""
+    if config.train.max_minutes is None:
+        return config
+    left = max(LEAST_MINUTES, config.train.max_minutes - _spent(context) / 60)
+    return load_config(None, merge(config.model_dump(exclude_unset=True), {"train": {"max_minutes": left}}))
+
+
+def _spent(context: JobContext) -> float:
+    return float(read_json(context.work / "spent.json", {}).get("seconds", 0.0))
+
+
+class _Watch:
+    """Turns the training's reports into progress, events, and a note of the time spent."""
+
+    def __init__(self, context: JobContext) -> None:
+        self._context = context
+        self._before = _spent(context)
+        self._started = time.monotonic()
+
+    def update(
+        self, step: int, total: int, losses: dict[str, float], steps_per_second: float, seconds_left: float
+    ) -> None:
+        """See svc.training.progress.TrainProgress."""
+        spent = self._before + time.monotonic() - self._started
+        write_json(self._context.work / "spent.json", {"seconds": spent})
+        self._context.event(
+            "losses", step=step, total=total, losses=losses, speed=steps_per_second, seconds_left=seconds_left
+        )
+        self._context.progress(spent / max(spent + seconds_left, 1e-9), seconds_left)

@@ -1,0 +1,72 @@
+"""How the page looks: theme, style sheet, and the script that sets the language before gradio starts."""
+
+from typing import Any
+
+from svc.interface.users import LANGUAGE_COOKIE
+
+CSS = """
+.gradio-container { max-width: 1200px !important; width: 100% !important; margin: 0 auto !important; }
+.gradio-container > main, .gradio-container .wrap.main { width: 100%; max-width: 100% !important; }
+.svc-head { align-items: center; }
+.svc-job { display: grid; gap: .4rem; padding: .5rem 0; }
+.svc-job:empty { display: none; }
+.svc-job-title { font-weight: 600; overflow-wrap: anywhere; }
+.svc-job progress { width: 100%; height: .8rem; accent-color: var(--color-accent); }
+.svc-error { color: var(--error-text-color, #b91c1c); margin: 0; }
+.svc-table { width: 100%; border-collapse: collapse; }
+.svc-table th, .svc-table td { text-align: start; padding: .35rem .5rem; overflow-wrap: anywhere;
+  border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important; }
+.svc-table th { font-weight: 600; }
+.svc-scroll { overflow-x: auto; }
+@media (max-width: 640px) {
+  .gradio-container { padding: .25rem !important; }
+  .svc-table th, .svc-table td { padding: .25rem; font-size: .85rem; }
+}
+"""
+
+
+def theme() -> Any:
+    """Gradio's default theme with system fonts, so that the page needs nothing from the internet."""
+    import gradio as gr
+
+    fonts = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans", "Noto Sans CJK SC", "PingFang SC", "sans-serif"]
+    return gr.themes.Default(primary_hue="indigo", font=fonts, font_mono=["ui-monospace", "monospace"])
+
+
+def head(default: str) -> str:
+    """Markup for the page's head. Gradio takes the browser's language; the reader's choice is put in its place.
+
+    `default` is a browser's name of a language for readers who have chosen none, or "auto".
+    """
+    from svc.interface.texts import closest, languages, words
+
+    codes = {language: words(language)["language.browser"] for language in languages()}
+    titles = {codes[language]: words(language)["errors.title"] for language in codes}
+    start = "navigator.language" if default == "auto" else repr(codes[closest(default)])
+    return f"""<meta name="viewport" content="width=device-width, initial-scale=1">
+<script>
+(() => {{
+  const codes = {codes!r};
+  const chosen = (document.cookie.match(/(?:^|; ){LANGUAGE_COOKIE}=([\\w-]+)/) || [])[1];
+  const wish = codes[chosen] || {start};
+  const known = Object.keys(codes).find((code) => wish.toLowerCase().split("-")[0] === code.split("-")[0]);
+  const language = codes[known] || "en";
+  Object.defineProperty(navigator, "language", {{ get: () => language, configurable: true }});
+  Object.defineProperty(navigator, "languages", {{ get: () => [language], configurable: true }});
+  document.documentElement.lang = language;
+  // Gradio writes this word itself above every sentence, whatever the error's title is.
+  const title = {titles!r}[language];
+  new MutationObserver(() => document.querySelectorAll(".toast-title").forEach((place) => {{
+    const word = [...place.childNodes].find((node) => node.nodeType === 3 && node.data.trim() === "Error");
+    if (word) word.data = title;
+  }})).observe(document, {{ childList: true, subtree: true }});
+}})();
+</script>"""
+
+
+def switch_script(path: str) -> str:
+    """JavaScript of the language box: keep the choice for a year and show the page anew."""
+    return (
+        f"(language) => {{ document.cookie = `{LANGUAGE_COOKIE}=${{language}}; path={path or '/'}; "
+        f"max-age=31536000; SameSite=Lax`; window.location.reload(); }}"
+    )
