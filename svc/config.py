@@ -180,6 +180,11 @@ class ConvertOptions(Settings):
         "auto", description="Semitones added to F0, or auto: nearest octave to the singer's range."
     )
     pitch_estimator: str | None = Field(None, description="F0 method; empty means the voice's own.")
+    f0_file: Path | None = Field(
+        None,
+        description="CSV of time in s, F0 in Hz, voiced 0/1 to sing instead of the measured F0 (`svc pitch` writes one); "
+        "for one song at a time.",
+    )
     noise_scale: float = Field(0.35, ge=0, le=2, description="Randomness of the latent; 0 is none.")
     seed: int = Field(0, ge=0, description="Seed of that randomness; same seed, same samples.")
     match_loudness: float = Field(

@@ -24,6 +24,8 @@ COMMANDS = {
     "train": "Train a voice from raw songs, vocals or a prepared dataset.",
     "convert": "Let a voice sing songs: files, folders or patterns.",
     "separate": "Take songs apart into vocals and accompaniment.",
+    "pitch": "Write the F0 of a recording as a CSV file, to look at or to edit.",
+    "units": "Discrete units: learn them, apply them, score them against phones.",
     "evaluate": "Measure a voice on songs it did not train on.",
     "import": "Turn a voice of so-vits-svc, RVC or Applio into a voice file.",
     "info": "Say what a voice, an audio file or a dataset holds.",

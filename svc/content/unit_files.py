@@ -2,9 +2,12 @@
 
 A `.km` or `.bin` of fairseq's recipe is a joblib dump of scikit-learn's MiniBatchKMeans: a pickle with the raw values
 of each array behind its description. It is read here with classes that store and do nothing, so neither package is
-needed. so-vits-svc's `kmeans_*.pt` are torch files with numpy arrays, bshall's hold tensors.
+needed. so-vits-svc's `kmeans_*.pt` are torch files with numpy arrays, bshall's hold tensors. What `svc units learn`
+writes is a safetensors file with the one tensor `cluster_centers_`, and what it was learnt from in its header.
 """
 
+import json
+import os
 import pickle
 import re
 import zipfile
@@ -15,7 +18,7 @@ from typing import Any, BinaryIO, ClassVar
 import numpy as np
 
 from svc.errors import CheckpointError
-from svc.safe_read import StandIn, read_torch
+from svc.safe_read import StandIn, read_safetensors, read_torch
 
 NUMPY = ("_core", "core")
 ARRAY_STAND_INS = (
@@ -27,6 +30,7 @@ WRAPPER = "joblib.numpy_pickle.NumpyArrayWrapper"
 INERT = re.compile(r"sklearn\.[\w.]+|numpy\.random\.[\w.]+")
 NUMBERS = re.compile(r"[fiu][1248]|b1")
 NEITHER = "is neither a k-means file of joblib nor one of torch"
+CENTRES, FACTS, FACTS_VERSION = "cluster_centers_", "svc_units", 1
 
 
 def read_centres(path: Path) -> dict[str, np.ndarray]:
@@ -38,7 +42,7 @@ def read_centres(path: Path) -> dict[str, np.ndarray]:
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"There is no file {path}: check the path.")
-    whole = read_torch(path, ARRAY_STAND_INS) if zipfile.is_zipfile(path) else _read_joblib(path)
+    whole = _read_whole(path)
     found = _centres(whole, path)
     if found is not None:
         return {"": found}
@@ -53,11 +57,60 @@ def read_centres(path: Path) -> dict[str, np.ndarray]:
     return by_singer
 
 
+def read_facts(path: Path) -> dict[str, Any]:
+    """What a file of `write_centres` says of itself (encoder, layers, normalisation ...); empty for any other file.
+
+    Raises CheckpointError for a damaged file.
+    """
+    if Path(path).suffix != ".safetensors":
+        return {}
+    from safetensors import safe_open
+
+    try:
+        with safe_open(path, "np") as file:
+            text = (file.metadata() or {}).get(FACTS)
+        facts = json.loads(text) if text else {}
+    except Exception:
+        raise CheckpointError(f"{path} is damaged, cut short or not a safetensors file: copy it again.") from None
+    if facts and (not isinstance(facts, dict) or facts.get("version") != FACTS_VERSION):
+        raise CheckpointError(f"{path} was written by another version of this toolkit: update it, or learn again.")
+    return facts
+
+
+def write_centres(path: Path, centres: np.ndarray, facts: Mapping[str, Any]) -> None:
+    """Write centres (K, D) and what they were learnt from (plain data) as safetensors, atomically."""
+    from safetensors.numpy import save_file
+
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        header = {FACTS: json.dumps({"version": FACTS_VERSION, **facts}, ensure_ascii=False)}
+        save_file({CENTRES: np.ascontiguousarray(centres, dtype=np.float32)}, unfinished, header)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _read_whole(path: Path) -> Any:
+    if path.suffix == ".safetensors":
+        return read_safetensors(path)
+    if path.suffix == ".npz":
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return {name: file[name] for name in file.files}
+        except Exception:
+            raise CheckpointError(
+                f"{path} is damaged, cut short or holds objects instead of numbers: copy or write it again."
+            ) from None
+    return read_torch(path, ARRAY_STAND_INS) if zipfile.is_zipfile(path) else _read_joblib(path)
+
+
 def _centres(holder: Any, path: Path) -> np.ndarray | None:
     state = vars(holder) if isinstance(holder, StandIn) else holder
-    if not isinstance(state, Mapping) or "cluster_centers_" not in state:
+    if not isinstance(state, Mapping) or CENTRES not in state:
         return None
-    value = state["cluster_centers_"]
+    value = state[CENTRES]
     if hasattr(value, "float") and hasattr(value, "numpy"):  # a tensor, of whatever precision
         value = value.detach().float().numpy()
     array = _array(value, path) if isinstance(value, StandIn) else value

@@ -3,7 +3,7 @@
 Units and their scores follow Hsu et al., "HuBERT", arXiv 2106.07447, section IV; reading files is beside it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -67,7 +67,7 @@ class UnitScores:
 
 
 def score_units(
-    phones: dict[str, Sequence[str]], units: dict[str, Sequence[int]], keep_stress: bool = False
+    phones: Mapping[str, Sequence[str]], units: Mapping[str, Sequence[int]], keep_stress: bool = False
 ) -> UnitScores:
     """Scores of `units` against `phones`, both frame by frame and by utterance name.
 

@@ -69,6 +69,8 @@ def convert_many(
         if output.is_file():
             raise ConfigError(f"{output} is a file, but several results need a folder: give a folder as output.")
         jobs, folder = _plan(inputs, output, options), output
+    if options.f0_file and len(jobs) != 1:
+        raise ConfigError(f"{options.f0_file} is the melody of one song, not of {len(jobs)}: convert that one alone.")
     ledger = Ledger(folder, converter, options)
     results = []
     for index, (source, target, problem) in enumerate(jobs):
@@ -94,6 +96,8 @@ class Ledger:
     def __init__(self, folder: Path, converter: Converter, options: ConvertOptions) -> None:
         self.path = folder / LEDGER
         settings = json.dumps([options.model_dump(mode="json"), converter.fingerprint], sort_keys=True)
+        if options.f0_file and options.f0_file.is_file():
+            settings += sha256_of(options.f0_file)
         self._settings = hashlib.sha256(settings.encode()).hexdigest()
         self._made = self._read()
 

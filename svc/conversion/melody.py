@@ -1,12 +1,15 @@
 """Which F0 the voice is asked to sing."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
 from svc.config import ConvertOptions
 from svc.conversion.windows import Survey
+from svc.errors import AudioError
 from svc.features.spec import FeatureSpec
+from svc.pitch.curve_file import curve_at, read_curve
 from svc.pitch.editing import autotune, transpose
 
 EXCERPT_SECONDS = 10.0
@@ -21,6 +24,22 @@ def edit_pitch(f0_hz: np.ndarray, transpose_semitones: float, options: ConvertOp
     """
     edited = transpose(f0_hz, transpose_semitones)
     return autotune(edited, options.autotune) if options.autotune > 0 else edited
+
+
+class WrittenMelody:
+    """The F0 of a CSV file (time in seconds, Hz, voiced) at any times; see `svc.pitch.curve_file`.
+
+    Raises AudioError for a file that cannot be read, and for one without a voiced line.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._times, self._track = read_curve(path)
+        if not self._track.voiced.any():
+            raise AudioError(f"{path} has no voiced line, so there is nothing to sing: give F0 in Hz and voiced 1.")
+
+    def f0_hz(self, times: np.ndarray) -> np.ndarray:
+        """F0 (T,) float32 at times (T,) in seconds, 0 where unvoiced and beyond the file's ends."""
+        return curve_at(self._times, self._track, times).f0_hz
 
 
 def octave_transpose(source_median_hz: float, singer_median_hz: float) -> float:

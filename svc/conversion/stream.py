@@ -79,6 +79,7 @@ class SongStream:
         self.speaker_id, self.speaker = speaker
         self.options = options
         self.spec = extractor.spec
+        self.written = melody.WrittenMelody(options.f0_file) if options.f0_file else None
         self.noise = PositionNoise(options.seed)
         self.context = max(1, round(options.context_seconds * self.spec.frame_rate))
 
@@ -129,11 +130,18 @@ class SongStream:
             return float(self.options.transpose), 0.0
         voiced = [np.zeros(0, dtype=np.float32)]
         for first, last in melody.excerpts(self.found, self.spec):
-            f0_hz = self.pitch.pitch(self._read(first, last))
+            f0_hz = self._f0(self._read(first, last), first)
             voiced.append(f0_hz[f0_hz > 0])
         together = np.concatenate(voiced)
         median = float(np.median(together)) if len(together) else 0.0
         return melody.octave_transpose(median, float(self.speaker.f0_median_hz)), median
+
+    def _f0(self, samples: np.ndarray, first: int) -> np.ndarray:
+        """F0 (T,) of `samples`, which begin at frame `first`: measured, or what the options' file says."""
+        if self.written is None:
+            return self.pitch.pitch(samples)
+        frames = self.spec.frames(len(samples))
+        return self.written.f0_hz(self.spec.frame_times(first + frames)[first:])
 
     def _fade(self, cut: int) -> int:
         seconds = windows.SHORT_FADE_SECONDS if windows.is_quiet_cut(self.found, cut) else windows.LONG_FADE_SECONDS
@@ -161,7 +169,7 @@ class SongStream:
         samples = self._read(first, last)
         needed = round(SHORTEST_SECONDS * self.spec.sample_rate)
         samples = np.pad(samples, (0, max(0, needed - len(samples))))
-        f0_hz = self.pitch.pitch(samples)
+        f0_hz = self._f0(samples, first)
         content, loudness = self.extractor.content(samples), self.extractor.loudness(samples)
         return Features(content, f0_hz, f0_hz > 0, loudness, self.spec).cut(0, last - first)
 

@@ -116,6 +116,29 @@ def test_transposition_reaches_the_model():
         assert measured == pytest.approx(200 * 2 ** (wanted / 12), rel=0.06)
 
 
+def test_a_written_melody_replaces_the_measured_one(tmp_path):
+    """Over several windows and pieces, at the song's own times, transposed as a measured one is."""
+    path, times = tmp_path / "melody.csv", np.arange(0, 12, 0.01)
+    melody_hz = 300 * 2 ** (np.sin(times) / 6)
+    path.write_text("\n".join(f"{t:.3f};{hz:.4f}" for t, hz in zip(times, melody_hz)))
+    asked = []
+
+    class Listening(SineModel):
+        def infer_latent(self, batch, noise, predict_f0):
+            asked.append(batch.f0_hz[0].numpy().copy())
+            return super().infer_latent(batch, noise, predict_f0)
+
+    options = PLAIN.model_copy(update={"f0_file": path, "transpose": 12.0})
+    run(Listening(), KnownExtractor(), ruler(5 * RATE), options)
+    frames = np.concatenate([f0 for f0 in asked])
+    starts = KnownExtractor().spec.frame_times(len(asked[0]))
+    wanted = 2 * np.interp(starts, times, melody_hz)
+    np.testing.assert_allclose(asked[0], wanted, rtol=1e-3)
+    assert frames.min() > 500 and len(asked) > 1
+    last = KnownExtractor().spec.frame_times(-(-5 * RATE // HOP))[-len(asked[-1]) :]
+    np.testing.assert_allclose(asked[-1], 2 * np.interp(last, times, melody_hz), rtol=1e-3)
+
+
 def test_windows_of_a_song_have_few_lengths_and_enough_context():
     model, extractor = SineModel(), KnownExtractor()
     samples = sung(60) * np.repeat(np.random.default_rng(0).uniform(0.2, 1, 600), RATE // 10).astype(np.float32)
