@@ -1,13 +1,16 @@
 """The contract of content encoders: samples in, frames that say what is sung out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from svc.errors import AudioError, ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Progress = Callable[[float], None]
 NORMALISATIONS = ("none", "adaptive", "recording")
@@ -44,7 +47,12 @@ class ContentEncoder(ABC):
     hop_length: ClassVar[int]
 
     def __init__(
-        self, layers: dict[int, float] | None = None, normalisation: str = "adaptive", device: str = "cpu"
+        self,
+        layers: dict[int, float] | None = None,
+        normalisation: str = "adaptive",
+        device: str = "cpu",
+        *,
+        stacked: bool = False,
     ) -> None:
         """Load the encoder.
 
@@ -52,6 +60,8 @@ class ContentEncoder(ABC):
             layers: layer (1 .. `layer_count`) -> weight; None or empty takes `default_layers`.
             normalisation: "none", "adaptive" or "recording"; see docs/features.md.
             device: torch device.
+            stacked: give the layers, each times its weight, side by side in the order of their numbers instead of
+                their sum, for a voice that learns the mix.
 
         Raises ConfigError for an unknown layer, weight or normalisation, WeightError without its weight file.
         """
@@ -72,6 +82,19 @@ class ContentEncoder(ABC):
         self.layers = {int(layer): float(weight) for layer, weight in sorted(chosen.items())}
         self.normalisation = normalisation
         self.device = device
+        self.stacked = stacked
+
+    @property
+    def output_dim(self) -> int:
+        """Values of a frame that `encode` gives: `dim`, or that for every layer when they are stacked."""
+        return self.dim * (len(self.layers) if self.stacked else 1)
+
+    def combined(self, outputs: "Sequence[Tensor]") -> "Tensor":
+        """The chosen layers' frames (.., dim) each, in the order of `layers`, as one (.., output_dim)."""
+        import torch
+
+        weighted = [output * weight for output, weight in zip(outputs, self.layers.values(), strict=True)]
+        return torch.cat(weighted, dim=-1) if self.stacked else torch.stack(weighted).sum(dim=0)
 
     @abstractmethod
     def encode(self, samples: np.ndarray, progress: Progress | None = None) -> ContentFrames:

@@ -75,9 +75,14 @@ class Moonshine(ContentEncoder):
     hop_length: ClassVar[int] = HOP
 
     def __init__(
-        self, layers: dict[int, float] | None = None, normalisation: str = "adaptive", device: str = "cpu"
+        self,
+        layers: dict[int, float] | None = None,
+        normalisation: str = "adaptive",
+        device: str = "cpu",
+        *,
+        stacked: bool = False,
     ) -> None:
-        super().__init__(layers, normalisation, device)
+        super().__init__(layers, normalisation, device, stacked=stacked)
         from safetensors.torch import load_file
 
         state = {name: value.float() for name, value in load_file(WEIGHTS.path()).items()}
@@ -91,10 +96,10 @@ class Moonshine(ContentEncoder):
         """See ContentEncoder.encode; T' = N // 384 + 1 frames, frame t at 384 t / 16000 seconds."""
         samples = self.check_samples(samples)
         frames = len(samples) // HOP + 1
-        values = np.empty((frames, WIDTH), dtype=np.float32)
+        values = np.empty((frames, self.output_dim), dtype=np.float32)
         for start, stop, outputs in layer_windows(self.network, samples, self.device):
-            mixed = [self._cleaned(layer, outputs[layer - 1]) * weight for layer, weight in self.layers.items()]
-            values[start:stop] = torch.stack(mixed).sum(dim=0).cpu().numpy()
+            cleaned = [self._cleaned(layer, outputs[layer - 1]) for layer in self.layers]
+            values[start:stop] = self.combined(cleaned).cpu().numpy()
             if progress:
                 progress(stop / frames)
         if self.normalisation == "recording":

@@ -39,7 +39,7 @@ class ContentStream:
         arrived = self._first * self._step + len(self._buffer)
         ready = arrived // self._step + 1 if last else int((arrived - self.lookahead_seconds * rate) // self._step) + 1
         if ready <= self._given or not len(self._buffer):
-            return ContentFrames(np.zeros((0, self.encoder.dim), dtype=np.float32), np.zeros(0))
+            return ContentFrames(np.zeros((0, self.encoder.output_dim), dtype=np.float32), np.zeros(0))
         frames = self.encoder.encode(self._buffer)
         part = slice(self._given - self._first, ready - self._first)
         result = ContentFrames(frames.values[part], frames.times[part] + self._first * (self._step / rate))

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from svc.content.encoder import ContentEncoder, ContentFrames, Progress
-from svc.content.hubert import FileHash, fading_windows
+from svc.content.weight_facts import FileHash, identity
 from svc.content.whisper_files import read_whisper, weight_file
 from svc.content.whisper_network import (
     CLIP,
@@ -25,6 +25,7 @@ from svc.content.whisper_network import (
     compressed,
     log_power,
 )
+from svc.content.windows import fading_windows
 from svc.errors import CheckpointError, WeightError
 from svc.paths import pretrain_dir
 
@@ -47,9 +48,7 @@ class FileFact:
         self.fact = fact
 
     def __get__(self, instance: Any, owner: Any) -> Any:
-        path = instance.path if instance is not None else owner.find_weights()
-        shape = _shape_of(path)
-        return self.fact(shape if shape is not None else read_whisper(path).shape)
+        return self.fact(instance.shape if instance is not None else owner.shape_of(owner.find_weights()))
 
 
 class Whisper(ContentEncoder):
@@ -78,6 +77,8 @@ class Whisper(ContentEncoder):
         normalisation: str = "adaptive",
         device: str = "cpu",
         path: Path | None = None,
+        *,
+        stacked: bool = False,
     ) -> None:
         """As ContentEncoder; `path` names OpenAI's file or a Hugging Face folder, None looks into pretrain/.
 
@@ -85,8 +86,15 @@ class Whisper(ContentEncoder):
         """
         self.path = Path(path) if path is not None else self.find_weights()
         weights = read_whisper(self.path)
-        super().__init__(layers, normalisation, device)
+        self.shape = weights.shape
+        super().__init__(layers, normalisation, device, stacked=stacked)
         self.network = weights.network(device)
+
+    @classmethod
+    def shape_of(cls, path: Path) -> WhisperShape:
+        """Sizes of the encoder in the file or folder `path`; CheckpointError if there is none."""
+        shape = _shape_of(path)
+        return shape if shape is not None else read_whisper(path).shape
 
     @classmethod
     def find_weights(cls) -> Path:
@@ -117,14 +125,13 @@ class Whisper(ContentEncoder):
         samples = self.check_samples(samples)
         frames = len(samples) // HOP + 1
         windows = list(fading_windows(frames, CONTEXT))
-        values = np.zeros((frames, self.network.shape.width), dtype=np.float32)
+        values = np.zeros((frames, self.output_dim), dtype=np.float32)
         with torch.inference_mode():
             # The original's level is relative to the loudest moment of all it hears; one pass over all finds it.
             peak = max(float(self._log_power(samples, start).max()) for start, _ in windows)
             for start, weights in windows:
                 mel = compressed(self._log_power(samples, start), peak)
-                states = self.network(mel[None], max(self.layers))
-                mixed = torch.stack([states[layer][0] * weight for layer, weight in self.layers.items()]).sum(dim=0)
+                mixed = self.heard(mel)
                 stop = start + len(weights)
                 values[start:stop] += mixed[: len(weights)].cpu().numpy() * weights[:, None]
                 if progress:
@@ -134,10 +141,15 @@ class Whisper(ContentEncoder):
             values /= values.std(axis=0, dtype=np.float64).astype(np.float32) + 1e-5
         return ContentFrames(values, np.arange(frames) * (HOP / SAMPLE_RATE))
 
+    def heard(self, mel: torch.Tensor) -> torch.Tensor:
+        """The chosen layers (1500, D) of log-mel (mels, 3000)."""
+        states = self.network(mel[None], max(self.layers))
+        return self.combined([states[layer][0] for layer in self.layers])
+
     def _log_power(self, samples: np.ndarray, start: int) -> torch.Tensor:
         """log10 of mel power of the 30 s from frame `start` on."""
         piece = torch.from_numpy(samples[start * HOP : start * HOP + CLIP].copy())
-        return log_power(piece.to(self.device), self.network.shape.mels)
+        return log_power(piece.to(self.device), self.shape.mels)
 
 
 def _may_fit(path: Path) -> bool:
@@ -147,8 +159,7 @@ def _may_fit(path: Path) -> bool:
 def _shape_of(path: Path) -> WhisperShape | None:
     """Sizes of a Whisper file, None for any other; remembered until the file changes."""
     try:
-        stat = weight_file(path).stat()
-        key = (str(path.resolve()), stat.st_mtime_ns, stat.st_size)
+        key = identity(weight_file(path))
         if key not in _shapes:
             _shapes[key] = read_whisper(path).shape
         return _shapes[key]
