@@ -38,6 +38,10 @@ class FeatureConfig(Settings):
         default_factory=dict,
         description="Encoder layers and their weights; empty means the encoder's recommended mix.",
     )
+    content_layers_mode: Literal["sum", "stack"] = Field(
+        "sum",
+        description="sum: the weighted layers are added up; stack: kept side by side, and the voice learns their mix.",
+    )
     content_normalisation: Literal["none", "adaptive", "recording"] = Field(
         "adaptive", description="How the mean and variance of content frames are removed; see docs/features.md."
     )

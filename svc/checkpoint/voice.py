@@ -70,7 +70,14 @@ class Voice:
         from svc.models.vits.voice_model import VoiceShape
 
         spec = self.spec
-        return VoiceShape(spec.content_dim, spec.sample_rate, spec.hop_length, spec.n_fft, len(self.speakers))
+        return VoiceShape(
+            spec.content_dim,
+            spec.sample_rate,
+            spec.hop_length,
+            spec.n_fft,
+            len(self.speakers),
+            spec.stacked_layers,
+        )
 
     def speaker_index(self, name: str | None = None) -> int:
         """Number of the speaker called `name`, of the first for None; CheckpointError names the choices."""

@@ -40,7 +40,12 @@ class FeatureExtractor:
                     f"({self.spec.content_weights[:12]}) than this program has ({kind.weights_sha256[:12]}): "
                     "prepare the recordings again, or install the version that made them."
                 )
-            self._encoder = kind(dict(self.spec.content_layers), self.spec.content_normalisation, self.device)
+            self._encoder = kind(
+                dict(self.spec.content_layers),
+                self.spec.content_normalisation,
+                self.device,
+                stacked=self.spec.content_layers_mode == "stack",
+            )
         return self._encoder
 
     @property

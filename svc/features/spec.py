@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from svc.config import FeatureConfig
-from svc.errors import AudioError, SpecMismatchError
+from svc.errors import AudioError, ConfigError, SpecMismatchError
 
 SPEC_VERSION = 1
 
@@ -37,12 +37,18 @@ class FeatureSpec:
     f0_max_hz: float
     f0_median_frames: int
     pitch_weights: str = ""  # sha256 of the F0 estimator's file where a user supplies it; "" is none, or any
+    content_layers_mode: str = "sum"  # see FeatureConfig; "stack": content_dim holds all layers side by side
     version: int = SPEC_VERSION
 
     @property
     def frame_rate(self) -> float:
         """Frames per second."""
         return self.sample_rate / self.hop_length
+
+    @property
+    def stacked_layers(self) -> int:
+        """How many layers a content frame holds side by side; 1 where they are added up."""
+        return len(self.content_layers) if self.content_layers_mode == "stack" else 1
 
     def frames(self, samples: int) -> int:
         """Number of frames T of a recording of `samples` samples at `sample_rate`."""
@@ -63,6 +69,8 @@ class FeatureSpec:
         data["content_layers"] = [list(pair) for pair in self.content_layers]
         if not self.pitch_weights:
             del data["pitch_weights"]  # so that fingerprints from before this field stay what they were
+        if self.content_layers_mode == "sum":
+            del data["content_layers_mode"]
         return data
 
     @staticmethod
@@ -138,6 +146,12 @@ def spec_from_config(config: FeatureConfig) -> FeatureSpec:
 
     encoder = CONTENT_ENCODERS.load(config.content_encoder)
     layers = config.content_layers or encoder.default_layers
+    stacked = config.content_layers_mode == "stack"
+    if stacked and len(layers) < 2:
+        raise ConfigError(
+            "features.content_layers_mode stack needs two or more layers to mix: name them, such as "
+            "--features.content-layers.6 1 --features.content-layers.12 1."
+        )
     return FeatureSpec(
         sample_rate=config.sample_rate,
         hop_length=config.hop_length,
@@ -148,11 +162,12 @@ def spec_from_config(config: FeatureConfig) -> FeatureSpec:
         content_encoder=config.content_encoder,
         content_layers=tuple(sorted((int(k), float(v)) for k, v in layers.items())),
         content_normalisation=config.content_normalisation,
-        content_dim=encoder.dim,
+        content_dim=encoder.dim * (len(layers) if stacked else 1),
         content_weights=encoder.weights_sha256,
         pitch_estimator=config.pitch_estimator,
         f0_min_hz=config.f0_min_hz,
         f0_max_hz=config.f0_max_hz,
         f0_median_frames=config.f0_median_frames,
         pitch_weights=PITCH_ESTIMATORS.load(config.pitch_estimator).weights_hash(),
+        content_layers_mode=config.content_layers_mode,
     )

@@ -53,6 +53,7 @@ class FeatureStore:
                 "layers": spec.content_layers,
                 "normalisation": spec.content_normalisation,
                 "weights": spec.content_weights,
+                **({"mode": spec.content_layers_mode} if spec.content_layers_mode != "sum" else {}),
             }
         if stage == "pitch":
             weights = {"weights": spec.pitch_weights} if spec.pitch_weights else {}

@@ -171,7 +171,9 @@ class TrainState:
 
 def build_models(config: Config, spec: FeatureSpec, speakers: int) -> tuple[VoiceModel, DiscriminatorSet]:
     """New models with weights drawn from the seed."""
-    shape = VoiceShape(spec.content_dim, spec.sample_rate, spec.hop_length, spec.n_fft, speakers)
+    shape = VoiceShape(
+        spec.content_dim, spec.sample_rate, spec.hop_length, spec.n_fft, speakers, spec.stacked_layers
+    )
     names = (config.train.discriminator, *config.train.extra_discriminators)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.train.seed)

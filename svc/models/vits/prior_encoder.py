@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from svc.models.vits.layer_mix import LayerMix
 from svc.models.vits.pitch_embedding import BinnedPitch, FourierPitch
 from svc.models.vits.transformer import Transformer
 
@@ -17,7 +18,8 @@ class ContentInput(nn.Module):
     """Content, voicing and loudness summed into one (B, C, T); the F0 predictor reads this too.
 
     Own voices: a convolution of 5 frames, voicing, loudness in dB. so-vits-svc 4.x: the same with
-    `loudness` "rms" or None. RVC: `kernel_size` 1, no voicing, no loudness.
+    `loudness` "rms" or None. RVC: `kernel_size` 1, no voicing, no loudness. With several `layers` the content holds
+    them side by side, and their mix is learnt.
     """
 
     def __init__(
@@ -27,15 +29,19 @@ class ContentInput(nn.Module):
         kernel_size: int = 5,
         voicing: bool = True,
         loudness: Loudness | None = "db",
+        layers: int = 1,
     ) -> None:
         super().__init__()
         self.loudness_form = loudness
-        self.content = nn.Conv1d(content_dim, channels, kernel_size, padding=kernel_size // 2)
+        self.mix = LayerMix(layers) if layers > 1 else None
+        self.content = nn.Conv1d(content_dim // layers, channels, kernel_size, padding=kernel_size // 2)
         self.voicing = nn.Embedding(2, channels) if voicing else None
         self.loudness = nn.Linear(1, channels) if loudness else None
 
     def forward(self, content: Tensor, voiced: Tensor, loudness_db: Tensor, mask: Tensor) -> Tensor:
         """content (B, D, T), voiced (B, T) 0/1, loudness_db (B, T), mask (B, 1, T) to (B, C, T)."""
+        if self.mix is not None:
+            content = self.mix(content)
         x = self.content(content * mask) * mask
         if self.voicing is not None:
             x = x + self.voicing((voiced > 0.5).long()).transpose(1, 2)

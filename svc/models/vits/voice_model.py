@@ -29,13 +29,17 @@ _WAVENET_KERNEL = 5
 
 @dataclass(frozen=True)
 class VoiceShape:
-    """Sizes that come from the features and the dataset rather than from ModelConfig."""
+    """Sizes that come from the features and the dataset rather than from ModelConfig.
+
+    `content_dim` counts all values of a frame; with several `content_layers` it holds that many layers side by side.
+    """
 
     content_dim: int
     sample_rate: int
     hop_length: int
     n_fft: int
     speakers: int
+    content_layers: int = 1
 
     @property
     def bins(self) -> int:
@@ -113,6 +117,7 @@ class VoiceModel(nn.Module):
             config.content_kernel_size,
             config.voicing_input,
             None if config.loudness_input == "none" else config.loudness_input,
+            shape.content_layers,
         )
         transformer = Transformer(
             hidden,
@@ -331,5 +336,7 @@ def _check(config: ModelConfig, shape: VoiceShape) -> None:
         raise ConfigError("model.pitch_input none needs model.predict_f0 false and model.decoder nsf_hifigan.")
     if config.content_kernel_size % 2 == 0:
         raise ConfigError(f"model.content_kernel_size must be odd, got {config.content_kernel_size}.")
+    if shape.content_dim % shape.content_layers:
+        raise ConfigError(f"{shape.content_dim} content values are not {shape.content_layers} layers of one size.")
     if shape.speakers < 1:
         raise ConfigError("A voice needs at least one speaker.")
