@@ -43,6 +43,11 @@ def _voice(file: Path, config: Path | None = None) -> dict[str, Any]:
 
 def describe_voice(voice: "Voice") -> dict[str, Any]:
     """What a voice is, as plain data."""
+    from svc.models.vits.layer_mix import shares_of
+
+    mix = voice.state.get("content_input.mix.logits")
+    layers = [str(layer) for layer, _ in voice.spec.content_layers]
+    shares = {} if mix is None else {k: round(float(v), 4) for k, v in zip(layers, shares_of(mix))}
     return {
         "kind": "voice",
         "speakers": [asdict(s) for s in voice.speakers],
@@ -50,6 +55,7 @@ def describe_voice(voice: "Voice") -> dict[str, Any]:
         "unvoiced_f0": voice.config.unvoiced_f0,
         "parameters": sum(int(t.numel()) for t in voice.state.values()),
         "features": voice.spec.to_dict(),
+        **({"content_layer_shares": shares} if shares else {}),
         "provenance": voice.provenance,
         "note": voice.note,
     }
