@@ -45,6 +45,16 @@ class FeatureConfig(Settings):
     content_normalisation: Literal["none", "adaptive", "recording"] = Field(
         "adaptive", description="How the mean and variance of content frames are removed; see docs/features.md."
     )
+    content_alignment: Literal["linear", "left", "nearest", "repeat"] = Field(
+        "linear",
+        description="How the encoder's frames become the voice's: read between them, or repeated as so-vits-svc (left, "
+        "nearest) and RVC (repeat) do; for training imported voices further.",
+    )
+    loudness_window: Literal["fft", "hop", "hop_start"] = Field(
+        "fft",
+        description="Samples a frame's loudness is measured over: n_fft around it, its hop (so-vits-svc 4.1-Latest), or "
+        "one hop around its first sample (4.1-Stable).",
+    )
     pitch_estimator: str = choice(PITCH_ESTIMATORS, "fcpe", "F0 estimator.")
     f0_min_hz: float = Field(50.0, ge=20, le=500, description="Lowest F0 looked for, in Hz.")
     f0_max_hz: float = Field(1_100.0, ge=200, le=2_000, description="Highest F0 looked for, in Hz.")
@@ -93,6 +103,7 @@ class ModelConfig(Settings):
         ((1, 3, 5), (1, 3, 5), (1, 3, 5)), description="Dilations of nsf_hifigan's resblocks."
     )
     source_harmonics: int = Field(8, ge=0, le=64, description="Overtones of nsf_hifigan's harmonic source.")
+    source_noise: bool = Field(True, description="Noise in nsf_hifigan's source; so-vits-svc 4.1-Latest has none.")
     pitch_input: Literal["fourier", "binned", "binned_41", "none"] = Field(
         "fourier",
         description="How the prior is told F0: waves of log F0, or 256 bins as in so-vits-svc 4.0 and RVC, or 4.1; "

@@ -14,6 +14,7 @@ def import_voice(
     config: Path | None = None,
     content_encoder: str | None = None,
     unvoiced_f0: Literal["filled", "zero"] | None = None,
+    sovits_branch: Literal["stable", "latest"] | None = None,
     precision: Literal["fp32", "fp16"] = "fp32",
     json: Json = False,
 ) -> int:
@@ -28,21 +29,26 @@ def import_voice(
     config
         The config.json of a so-vits-svc voice; by default the one beside the file.
     content_encoder
-        Encoder the voice was trained on, where the file does not say: contentvec768l12, contentvec256l9, hubert_soft.
+        Encoder the voice was trained on, where the file does not say: contentvec768l12, contentvec256l9, hubert_soft,
+        hubert_base, hubert_large, dphubert, whisper.
     unvoiced_f0
         F0 the voice gets where nothing is voiced, which files do not tell: by default filled for so-vits-svc, zero for
         RVC; voices of RVC made since 2026 want filled.
+    sovits_branch
+        Branch of so-vits-svc 4.1 the voice was trained with, which files do not tell and which measure volume
+        differently: by default stable (4.1-Stable); latest is 4.1-Latest.
     precision
         fp16 halves the size of the file.
     """
     require_exists(file, "file")
     if output.suffix.lower() != ".safetensors":
         raise UsageError(f"'{output}' cannot be the voice file: give it a name that ends in .safetensors.")
+    from svc.checkpoint.importers.assembly import Choices
     from svc.checkpoint.importers.opening import import_voice as read
     from svc.checkpoint.voice import save_voice
     from svc.cli.info import describe_voice, lines
 
-    voice = read(file, config, content_encoder, unvoiced_f0)
+    voice = read(file, config, Choices(content_encoder, unvoiced_f0, sovits_branch))
     save_voice(output, voice, precision)
     result = {"voice": str(output), **describe_voice(voice)}
     emit(result, json, "\n".join(lines(result)))

@@ -47,6 +47,20 @@ def nearest_indices(source_frames: int, target_frames: int) -> np.ndarray:
     return np.minimum(index, source_frames - 1)
 
 
+def repeated_indices(rule: str, source_frames: int, target_frames: int, step: tuple[int, int]) -> np.ndarray:
+    """Source frame of each target frame by the rule "left", "nearest" or "repeat", int64 (target_frames,).
+
+    "repeat" is RVC's: by time alone, where `step` is how many source frames a target frame lasts, as a fraction
+    (in RVC 1 / 2); what lies behind the last source frame repeats it.
+    """
+    if rule == "left":
+        return left_indices(source_frames, target_frames)
+    if rule == "nearest":
+        return nearest_indices(source_frames, target_frames)
+    _check_counts(source_frames, target_frames)
+    return np.minimum(np.arange(target_frames, dtype=np.int64) * step[0] // step[1], source_frames - 1)
+
+
 def _check_counts(source_frames: int, target_frames: int) -> None:
     if source_frames < 1 or target_frames < 0:
         raise AudioError(f"Cannot map {source_frames} content frames to {target_frames} frames.")

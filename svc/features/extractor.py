@@ -91,13 +91,26 @@ class FeatureExtractor:
         from svc.audio.resampling import resample
         from svc.content.alignment import align_frames
 
-        heard = self.encoder.encode(resample(samples, self.spec.sample_rate, self.encoder.sample_rate), progress)
+        asked = resample(samples, self.spec.sample_rate, self.encoder.sample_rate)
+        if self.spec.content_alignment != "linear":
+            return self._repeated_content(asked, self.spec.frames(len(samples)), progress)
+        heard = self.encoder.encode(asked, progress)
         times = self._times(samples)
         out = np.empty((len(times), self.spec.content_dim), dtype=np.float32)
         for start in range(0, len(times), ALIGN_CHUNK):
             part = slice(start, start + ALIGN_CHUNK)
             out[part] = align_frames(heard.values, heard.times, times[part])
         return out
+
+    def _repeated_content(self, samples: np.ndarray, frames: int, progress: Progress | None) -> np.ndarray:
+        """Content (frames, D) by the rule of another program: each frame repeats one of the encoder's."""
+        from svc.content.alignment import repeated_indices
+
+        encode = getattr(self.encoder, "encode_original", self.encoder.encode)
+        # One frame of the encoder at least, which programs have that never meet anything as short.
+        values = encode(np.pad(samples, (0, max(0, self.encoder.receptive_field - len(samples)))), progress).values
+        step = self.spec.hop_length * self.encoder.sample_rate, self.spec.sample_rate * self.encoder.hop_length
+        return values[repeated_indices(self.spec.content_alignment, len(values), frames, step)].astype(np.float32)
 
     def pitch(self, samples: np.ndarray, progress: Progress | None = None) -> np.ndarray:
         """F0 (T,) float32 in Hz, 0 where unvoiced; octave errors repaired, median-smoothed if the spec says so."""
@@ -109,8 +122,14 @@ class FeatureExtractor:
 
     def loudness(self, samples: np.ndarray) -> np.ndarray:
         """Loudness (T,) float32 in dB of full scale."""
-        from svc.audio.loudness import frame_loudness_db
+        from svc.audio.loudness import FLOOR_DB, frame_loudness_db, sovits_volume
 
+        window, hop = self.spec.loudness_window, self.spec.hop_length
+        if window != "fft":
+            # The last, unfinished hop is a frame too; the others are what so-vits-svc measures.
+            whole = np.pad(samples, (0, -len(samples) % hop))
+            volume = sovits_volume(whole, hop, centred=window == "hop_start")
+            return (20 * np.log10(np.maximum(volume, 10 ** (FLOOR_DB / 20)))).astype(np.float32)
         return frame_loudness_db(samples, self.spec.hop_length, self.spec.n_fft).astype(np.float32)
 
     def _times(self, samples: np.ndarray) -> np.ndarray:

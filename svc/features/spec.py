@@ -37,6 +37,8 @@ class FeatureSpec:
     f0_max_hz: float
     f0_median_frames: int
     pitch_weights: str = ""  # sha256 of the F0 estimator's file where a user supplies it; "" is none, or any
+    content_alignment: str = "linear"  # see FeatureConfig
+    loudness_window: str = "fft"  # see FeatureConfig
     content_layers_mode: str = "sum"  # see FeatureConfig; "stack": content_dim holds all layers side by side
     version: int = SPEC_VERSION
 
@@ -67,10 +69,11 @@ class FeatureSpec:
         """Plain data for JSON."""
         data = asdict(self)
         data["content_layers"] = [list(pair) for pair in self.content_layers]
-        if not self.pitch_weights:
-            del data["pitch_weights"]  # so that fingerprints from before this field stay what they were
-        if self.content_layers_mode == "sum":
-            del data["content_layers_mode"]
+        # So that fingerprints from before these fields stay what they were.
+        usual_values = {"content_alignment": "linear", "loudness_window": "fft", "content_layers_mode": "sum"}
+        for name, usual in (usual_values | {"pitch_weights": ""}).items():
+            if data[name] == usual:
+                del data[name]
         return data
 
     @staticmethod
@@ -170,4 +173,6 @@ def spec_from_config(config: FeatureConfig) -> FeatureSpec:
         f0_median_frames=config.f0_median_frames,
         pitch_weights=PITCH_ESTIMATORS.load(config.pitch_estimator).weights_hash(),
         content_layers_mode=config.content_layers_mode,
+        content_alignment=config.content_alignment,
+        loudness_window=config.loudness_window,
     )

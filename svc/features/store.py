@@ -25,9 +25,9 @@ class FeatureStore:
     Stages and what they depend on:
         separated: `source` (separation method and its weights); int16 at the recording's own rate
         audio: `source`, sample rate; int16 (N,)
-        content: audio, hop, encoder, layers, normalisation, weights; float16 (T, D)
+        content: audio, hop, encoder, layers, normalisation, weights, alignment; float16 (T, D)
         pitch: audio, hop, estimator and the user's file of it, range, smoothing; float32 (T,), 0 where unvoiced
-        loudness: audio, hop, n_fft; float32 (T,)
+        loudness: audio, hop, n_fft, window; float32 (T,)
     Other stages pass what they depend on as `settings`.
     """
 
@@ -54,6 +54,7 @@ class FeatureStore:
                 "normalisation": spec.content_normalisation,
                 "weights": spec.content_weights,
                 **({"mode": spec.content_layers_mode} if spec.content_layers_mode != "sum" else {}),
+                **({"alignment": spec.content_alignment} if spec.content_alignment != "linear" else {}),
             }
         if stage == "pitch":
             weights = {"weights": spec.pitch_weights} if spec.pitch_weights else {}
@@ -65,7 +66,8 @@ class FeatureStore:
                 **weights,
             }
         if stage == "loudness":
-            return audio | {"hop": spec.hop_length, "n_fft": spec.n_fft}
+            window = {"window": spec.loudness_window} if spec.loudness_window != "fft" else {}
+            return audio | {"hop": spec.hop_length, "n_fft": spec.n_fft, **window}
         return audio
 
     def path(

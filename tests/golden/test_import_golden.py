@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from svc.checkpoint.importers.assembly import Choices
 from svc.checkpoint.importers.opening import import_voice
 from svc.checkpoint.voice import Voice, load_voice, save_voice
 from svc.errors import CheckpointError
@@ -103,9 +104,9 @@ def test_names_of_speakers(shared: Path) -> None:
 def test_rule_for_unvoiced_frames(shared: Path) -> None:
     rvc, sovits = voice_file(shared, "rvc_v1_40k/goldA.pth"), voice_file(shared, "sv40_vec256/G_1600.pth")
     assert import_voice(rvc).config.unvoiced_f0 == "zero"
-    assert import_voice(rvc, unvoiced_f0="filled").config.unvoiced_f0 == "filled"
+    assert import_voice(rvc, choices=Choices(unvoiced_f0="filled")).config.unvoiced_f0 == "filled"
     assert import_voice(sovits).config.unvoiced_f0 == "filled"
-    assert import_voice(sovits, unvoiced_f0="zero").config.unvoiced_f0 == "zero"
+    assert import_voice(sovits, choices=Choices(unvoiced_f0="zero")).config.unvoiced_f0 == "zero"
 
 
 @pytest.mark.parametrize(
@@ -148,7 +149,11 @@ def change_config(folder: Path, part: str, **changes: Any) -> None:
         ("model", {"upsample_rates": [4, 8, 2, 2, 2]}, r"upsample_rates \[4, 8, 2, 2, 2\] and hop_length 512"),
         ("model", {"upsample_rates": ["8", 8, 2, 2, 2]}, r"no whole numbers"),
         ("model", {"resblock_dilation_sizes": [[1, 3], [1, 3], [1, 3]]}, r"convolutions per resblock"),
-        ("model", {"speech_encoder": "whisper-ppg"}, r"'whisper-ppg', which is not supported"),
+        ("model", {"speech_encoder": "wavlmbase+"}, r"'wavlmbase\+', which is not supported"),
+        ("model", {"speech_encoder": "whisper-ppg"}, r"reads 768 content values .* gives 1024 or 1280"),
+        ("data", {"unit_interpolate_mode": "linear"}, r"unit_interpolate_mode 'linear'"),
+        ("model", {"vocoder_name": "nsf-snake-hifigan"}, r"vocoder_name nsf-hifigan .* nsf-snake-hifigan"),
+        ("model", {"use_transformer_flow": True}, r"use_transformer_flow False .* True"),
         ("model", {"speech_encoder": "vec256l9"}, r"reads 768 content values .* gives 256"),
         ("model", {"type_": "ms-istft"}, r"ms-istft"),
         ("data", {"hop_length": 320}, r"hop_length 320"),
@@ -243,9 +248,9 @@ def test_the_encoder_can_be_named(shared: Path, tmp_path: Path) -> None:
     file = read_torch(voice_file(shared, "rvc_v1_40k/goldA.pth"))
     file["embedder_model"] = "my-own"
     torch.save(file, tmp_path / "v.pth")
-    assert import_voice(tmp_path / "v.pth", content_encoder="hubert_soft").spec.content_encoder == "hubert_soft"
+    assert import_voice(tmp_path / "v.pth", choices=Choices("hubert_soft")).spec.content_encoder == "hubert_soft"
     with pytest.raises(CheckpointError, match="reads 256 content values per frame, but contentvec768l12 gives 768"):
-        import_voice(tmp_path / "v.pth", content_encoder="contentvec768l12")
+        import_voice(tmp_path / "v.pth", choices=Choices("contentvec768l12"))
 
 
 @pytest.mark.parametrize("name", ["sv41_vec768_vol/G_2400.pth", "rvc_v2_48k/goldC.pth"])

@@ -15,8 +15,40 @@ from svc.features.spec import FeatureSpec
 from svc.safe_read import check_keys
 
 # Values per frame, and the layer they come from, of the encoders foreign voices were trained on.
-ENCODERS = {"contentvec256l9": (256, 9), "contentvec768l12": (768, 12), "hubert_soft": (256, 12)}
+ENCODERS = {
+    "contentvec256l9": (256, 9),
+    "contentvec768l12": (768, 12),
+    "hubert_soft": (256, 12),
+    "hubert_base": (768, 12),
+    "hubert_large": (1024, 25),
+    "dphubert": (768, 12),
+    "whisper": (1024, 25),
+}
+# The same of an encoder's other size.
+LARGER = {"whisper": (1280, 33)}
 UnvoicedF0 = Literal["filled", "zero"]
+SPEAKERS = "speaker.weight"
+Branch = Literal["stable", "latest"]
+# The seed of the one singer that a base without a speaker table gets.
+BASE_SPEAKER_SEED = 0
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What no foreign file records, as its owner knows it; None is the usual rule of the program.
+
+    content_encoder: the encoder the voice was trained on, one of ENCODERS. unvoiced_f0: F0 in unvoiced frames.
+    branch: of so-vits-svc 4.1 (4.1-Stable, the default, or 4.1-Latest), which measure volume differently.
+    without_speakers: accept a pretrained base that has no speaker table yet, to train from.
+    """
+
+    content_encoder: str | None = None
+    unvoiced_f0: UnvoicedF0 | None = None
+    branch: Branch | None = None
+    without_speakers: bool = False
+
+
+USUAL = Choices()
 
 
 @dataclass(frozen=True)
@@ -27,6 +59,9 @@ class Sound:
     hop_length: int
     n_fft: int
     content_encoder: str
+    content_dim: int
+    content_alignment: str
+    loudness_window: str = "fft"
     n_mels: int = 80
     mel_fmin_hz: float = 0.0
     mel_fmax_hz: float | None = None
@@ -45,11 +80,12 @@ def assemble(
     settings: fields of ModelConfig; names: one per row of the speaker table; state: tensors under our names.
     Raises CheckpointError naming weights that are missing, extra or of another shape.
     """
-    config: ModelConfig
     try:
         config = build(ModelConfig, settings, str(path))
     except ConfigError as error:
         raise CheckpointError(f"{path} has a structure this program cannot build: {error}") from error
+    if SPEAKERS not in state:
+        state = state | {SPEAKERS: _speaker_of_a_base(config.speaker_channels)}
     speakers = [SpeakerInfo(name, 0.0, 0.0, 0.0, 0.0) for name in names]
     voice = Voice(config, feature_spec(path, sound), speakers, state, provenance)
     check_keys(state, _wanted(path, voice), str(path))
@@ -57,6 +93,11 @@ def assemble(
         if not torch.isfinite(value).all():
             raise CheckpointError(f"{path} holds values that are not finite in {name}: take an earlier checkpoint.")
     return voice
+
+
+def _speaker_of_a_base(channels: int) -> Tensor:
+    """The row (1, channels) of a base without a speaker table, drawn as a new table's rows are."""
+    return torch.randn(1, channels, generator=torch.Generator().manual_seed(BASE_SPEAKER_SEED))
 
 
 def _wanted(path: Path, voice: Voice) -> dict[str, tuple[int, ...]]:
@@ -73,7 +114,7 @@ def _wanted(path: Path, voice: Voice) -> dict[str, tuple[int, ...]]:
 
 def feature_spec(path: Path, sound: Sound) -> FeatureSpec:
     """What the voice is fed; content_weights "" because no file says which copy of the encoder was used."""
-    dim, layer = ENCODERS[sound.content_encoder]
+    dim, layer = next(size for size in _sizes(sound.content_encoder) if size[0] == sound.content_dim)
     defaults = FeatureConfig()
     for name, value in (("sample rate", sound.sample_rate), ("FFT size", sound.n_fft), ("hop", sound.hop_length)):
         if not 64 <= value <= 192_000:
@@ -94,7 +135,13 @@ def feature_spec(path: Path, sound: Sound) -> FeatureSpec:
         f0_min_hz=50.0,
         f0_max_hz=1_100.0,
         f0_median_frames=0,
+        content_alignment=sound.content_alignment,
+        loudness_window=sound.loudness_window,
     )
+
+
+def _sizes(encoder: str) -> list[tuple[int, int]]:
+    return [ENCODERS[encoder], *([LARGER[encoder]] if encoder in LARGER else [])]
 
 
 def require_encoder(path: Path, name: str, structure: Structure) -> None:
@@ -103,9 +150,10 @@ def require_encoder(path: Path, name: str, structure: Structure) -> None:
         raise CheckpointError(
             f"{path}: '{name}' is no content encoder an imported voice can use: choose one of {', '.join(ENCODERS)}."
         )
-    dim = ENCODERS[name][0]
-    if dim != structure.content_dim:
+    dims = [dim for dim, _ in _sizes(name)]
+    if structure.content_dim not in dims:
         raise CheckpointError(
-            f"{path} reads {structure.content_dim} content values per frame, but {name} gives {dim}: "
+            f"{path} reads {structure.content_dim} content values per frame, but {name} gives "
+            f"{' or '.join(map(str, dims))}: "
             "name the encoder it was trained on."
         )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from svc.checkpoint.importers.assembly import UnvoicedF0
+from svc.checkpoint.importers.assembly import USUAL, Choices
 from svc.checkpoint.importers.rvc import import_rvc
 from svc.checkpoint.importers.sovits import import_sovits
 from svc.checkpoint.voice import Voice, load_voice
@@ -28,9 +28,9 @@ REFUSED = (
 )
 
 
-def open_voice(path: Path, config: Path | None = None, content_encoder: str | None = None) -> Voice:
+def open_voice(path: Path, config: Path | None = None, choices: Choices = USUAL) -> Voice:
     """The voice in the file at `path`, of this program or of another; see `import_voice`."""
-    return import_voice(path, config, content_encoder) if is_foreign(path) else load_voice(path)
+    return import_voice(path, config, choices) if is_foreign(path) else load_voice(path)
 
 
 def is_foreign(path: Path) -> bool:
@@ -43,19 +43,12 @@ def is_foreign(path: Path) -> bool:
     return start[:4] == b"PK\x03\x04" or (start[:1] == b"\x80" and start[8:9] != b"{")
 
 
-def import_voice(
-    path: Path,
-    config: Path | None = None,
-    content_encoder: str | None = None,
-    unvoiced_f0: UnvoicedF0 | None = None,
-) -> Voice:
+def import_voice(path: Path, config: Path | None = None, choices: Choices = USUAL) -> Voice:
     """The voice of so-vits-svc 4.x, its fork, RVC or Applio in the file at `path`.
 
-    config: the config.json of a so-vits-svc voice, looked for beside the file when None. content_encoder: the
-    encoder the voice was trained on, where the file does not say. unvoiced_f0: F0 the model gets in unvoiced frames,
-    which no file says; None is the usual rule of the program. Nothing in the file is run. Raises CheckpointError
-    in one sentence for files that cannot be used: damaged, incomplete, in disagreement with their settings, of a
-    program that is not supported, or no voice at all.
+    config: the config.json of a so-vits-svc voice, looked for beside the file when None. Nothing in the file is run.
+    Raises CheckpointError in one sentence for files that cannot be used: damaged, incomplete, in disagreement with
+    their settings, of a program that is not supported, or no voice at all.
     """
     path = Path(path)
     file = read_torch(path, stand_ins=(), allow=_allowed())
@@ -64,9 +57,9 @@ def import_voice(
     weights = file.get("weight", file.get("model", file.get("model_g", file)))
     _refuse_known(path, file, weights)
     if ("weight" in file and "config" in file) or _has(weights, "enc_p.emb_phone."):
-        voice = import_rvc(path, file, content_encoder, unvoiced_f0)
+        voice = import_rvc(path, file, choices)
     elif _has(weights, "pre.") and _has(weights, "enc_p.f0_emb."):
-        voice = import_sovits(path, file, config, content_encoder, unvoiced_f0)
+        voice = import_sovits(path, file, config, choices)
     else:
         raise CheckpointError(
             f"{path} holds weights of no kind this program knows: choose the G_*.pth of a so-vits-svc 4 voice with its "
@@ -91,6 +84,11 @@ def _refuse_known(path: Path, file: dict[str, Any], weights: Any) -> None:
     for prefix, what, instead in REFUSED:
         if _has(weights, prefix):
             raise CheckpointError(f"{path} is {what}: {instead}.")
+    vocoder = file.get("vocoder", "HiFi-GAN")
+    if vocoder != "HiFi-GAN":
+        raise CheckpointError(
+            f"{path} is an Applio voice with the vocoder '{vocoder}', which is not supported: {_INSTEAD}."
+        )
     if "model_g" in file:
         raise CheckpointError(f"{path} is a so-vits-svc 5.0 voice, which is not supported: {_INSTEAD}.")
     if not isinstance(weights, Mapping):

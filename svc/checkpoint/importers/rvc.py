@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from svc.checkpoint.importers.assembly import Sound, UnvoicedF0, assemble, require_encoder
+from svc.checkpoint.importers.assembly import USUAL, Choices, Sound, assemble, require_encoder
 from svc.checkpoint.importers.keys import rvc_state
 from svc.checkpoint.importers.structure import Comparison, Structure, Weights, check_copies, read_structure
 from svc.checkpoint.voice import Voice
@@ -49,14 +49,13 @@ DILATIONS = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
 def import_rvc(
     path: Path,
     file: dict[str, Any],
-    content_encoder: str | None = None,
-    unvoiced_f0: UnvoicedF0 | None = None,
+    choices: Choices = USUAL,
 ) -> Voice:
     """The voice in `file`, what safe_read.read_torch found at `path`: with "weight" and "config", or with "model".
 
-    content_encoder: the encoder it was trained on, where the file does not say or says another name; ContentVec
-    by default. unvoiced_f0: F0 in unvoiced frames, which files do not tell; zero by default, since most were made
-    by programs with that rule. Raises CheckpointError in one sentence for what is missing, disagrees or is unsupported.
+    choices: the content encoder is ContentVec by default unless the file names another; F0 in unvoiced frames is zero
+    by default, since most voices were made by programs with that rule. Raises CheckpointError in one sentence for what
+    is missing, disagrees or is unsupported.
     """
     exported = "weight" in file
     weights = Weights(path, file["weight"] if exported else file.get("model"))
@@ -68,7 +67,7 @@ def import_rvc(
     check_copies(weights)
     told = _told(path, file) if exported else _published(path, structure)
     _compare(path, file, structure, told)
-    encoder = content_encoder or _encoder(path, file, structure)
+    encoder = choices.content_encoder or _encoder(path, file, structure)
     require_encoder(path, encoder, structure)
     rates = tuple(told["upsample_rates"])
     fields = {
@@ -77,7 +76,7 @@ def import_rvc(
         "predict_f0": False,
         "upsample_rates": rates,
         "resblock_dilations": told["resblock_dilation_sizes"],
-        "unvoiced_f0": unvoiced_f0 or "zero",
+        "unvoiced_f0": choices.unvoiced_f0 or "zero",
         "pitch_input": "binned" if with_f0 else "none",
         "loudness_input": "none",
         "voicing_input": False,
@@ -89,11 +88,16 @@ def import_rvc(
         hop_length=math.prod(rates),
         n_fft=2 * (told["spec_channels"] - 1),
         content_encoder=encoder,
+        content_dim=structure.content_dim,
+        content_alignment="repeat",
         n_mels=125 if told["sample_rate"] == 40_000 else 128 if told["sample_rate"] == 48_000 else 80,
     )
     state = rvc_state(weights.state, len(structure.resblock_kernel_sizes))
     names = _names(path, file, structure.speakers)
-    return assemble(path, fields, sound, names, state, _provenance(file))
+    assumed = {"F0 in unvoiced frames": f"{fields['unvoiced_f0']}; change it with svc import --unvoiced-f0"}
+    if file.get("embedder_model") is None and file.get("embedder_name") is None:
+        assumed["content encoder"] = f"{encoder}; change it with svc import --content-encoder"
+    return assemble(path, fields, sound, names, state, _provenance(file) | {"not in the file": assumed})
 
 
 def _told(path: Path, file: dict[str, Any]) -> dict[str, Any]:

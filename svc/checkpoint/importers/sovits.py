@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from svc.checkpoint.importers.assembly import Sound, UnvoicedF0, assemble, require_encoder
+from svc.checkpoint.importers.assembly import USUAL, Choices, Sound, assemble, require_encoder
 from svc.checkpoint.importers.keys import sovits_state
 from svc.checkpoint.importers.structure import (
     Comparison,
@@ -18,7 +18,21 @@ from svc.checkpoint.importers.structure import (
 from svc.checkpoint.voice import Voice
 from svc.errors import CheckpointError
 
-SPEECH_ENCODERS = {"vec768l12": "contentvec768l12", "vec256l9": "contentvec256l9", "hubertsoft": "hubert_soft"}
+SPEECH_ENCODERS = {
+    "vec768l12": "contentvec768l12",
+    "vec256l9": "contentvec256l9",
+    "hubertsoft": "hubert_soft",
+    "cnhubertlarge": "hubert_large",
+    "dphubert": "dphubert",
+    "whisper-ppg": "whisper",
+}
+# Further names of the same networks: in another container, and Whisper in its large size.
+OTHER_NAMES = {
+    "vec768l12-onnx": "vec768l12",
+    "vec256l9-onnx": "vec256l9",
+    "hubertsoft-onnx": "hubertsoft",
+    "whisper-ppg-large": "whisper-ppg",
+}
 LARGEST_CONFIG = 4_000_000
 
 
@@ -26,19 +40,19 @@ def import_sovits(
     path: Path,
     file: dict[str, Any],
     config: Path | None = None,
-    content_encoder: str | None = None,
-    unvoiced_f0: UnvoicedF0 | None = None,
+    choices: Choices = USUAL,
 ) -> Voice:
     """The voice in `file`, what safe_read.read_torch found at `path`.
 
-    config: its config.json, looked for beside it when None. content_encoder: overrides what the settings say.
-    unvoiced_f0: F0 in unvoiced frames, filled by default.
+    config: its config.json, looked for beside it when None. choices: the content encoder overrides what the
+    settings say; F0 in unvoiced frames is filled by default, and the branch 4.1-Stable.
     Raises CheckpointError in one sentence for what is missing, disagrees or is not supported.
     """
     weights = Weights(path, file.get("model"))
-    if "emb_g.weight" not in weights:
+    if "emb_g.weight" not in weights and not choices.without_speakers:
         raise CheckpointError(
-            f"{path} is a pretrained base without speakers, not a voice: choose the G_*.pth of a trained voice."
+            f"{path} is a pretrained base without speakers, not a voice: choose the G_*.pth of a trained voice, or "
+            "train one from this base (svc train --base)."
         )
     settings_path = config or path.with_name("config.json")
     settings = read_settings(settings_path, path)
@@ -50,7 +64,8 @@ def import_sovits(
     _compare(path, settings_path, weights, structure, settings)
     rates = tuple(model["upsample_rates"])
     program = _program(model, data)
-    encoder = content_encoder or _encoder(path, program, structure, model, data)
+    with_volume, latest = "emb_vol.weight" in weights, choices.branch == "latest"
+    encoder = choices.content_encoder or _encoder(path, program, structure, model, data)
     require_encoder(path, encoder, structure)
     fields = {
         **structure.model_settings(),
@@ -58,26 +73,32 @@ def import_sovits(
         "predict_f0": structure.f0_predictor_layers > 0,
         "upsample_rates": rates,
         "resblock_dilations": model["resblock_dilation_sizes"],
-        "unvoiced_f0": unvoiced_f0 or "filled",
+        "unvoiced_f0": choices.unvoiced_f0 or "filled",
         "pitch_input": "binned_41" if program == "so-vits-svc 4.1" else "binned",
-        "loudness_input": "rms" if "emb_vol.weight" in weights else "none",
+        "loudness_input": "rms" if with_volume else "none",
+        "source_noise": not latest,
     }
     sound = Sound(
         sample_rate=int(data["sampling_rate"]),
         hop_length=math.prod(rates),
         n_fft=int(data["filter_length"]),
         content_encoder=encoder,
+        content_dim=structure.content_dim,
+        content_alignment=_alignment(settings_path, program, data),
+        loudness_window="fft" if not with_volume else "hop" if latest else "hop_start",
         n_mels=int(data.get("n_mel_channels") or 80),
         mel_fmin_hz=float(data.get("mel_fmin") or 0.0),
         mel_fmax_hz=float(data["mel_fmax"]) if data.get("mel_fmax") else None,
     )
     provenance = {
         "program": program,
-        "content_expansion": data.get("unit_interpolate_mode", "nearest" if program.endswith("fork 4.0") else "left"),
+        "content_expansion": sound.content_alignment,
+        "not in the file": _not_recorded(program, fields["unvoiced_f0"], latest),
         "epochs": file["iteration"] if type(file.get("iteration")) is int else None,
     }
     state = sovits_state(weights.state, len(structure.resblock_kernel_sizes))
-    return assemble(path, fields, sound, _names(path, settings_path, settings, structure.speakers), state, provenance)
+    names = _names(path, settings_path, settings, structure.speakers) if structure.speakers else ["base"]
+    return assemble(path, fields, sound, names, state, provenance)
 
 
 def read_settings(config: Path, path: Path) -> dict[str, Any]:
@@ -135,7 +156,7 @@ def _compare(path: Path, config: Path, weights: Weights, found: Structure, setti
         ("kernel_size", found.prior_kernel_size),
         ("gin_channels", found.speaker_channels),
         ("ssl_dim", found.content_dim),
-        ("n_speakers", found.speakers),
+        ("n_speakers", found.speakers or None),
         ("n_flow_layer", found.flow_couplings if attention else found.flow_wavenet_layers),
         ("n_layers_trans_flow", found.flow_wavenet_layers if attention else None),
         ("use_transformer_flow", attention),
@@ -171,6 +192,26 @@ def _program(model: dict[str, Any], data: dict[str, Any]) -> str:
     return "so-vits-svc 4.1" if "speech_encoder" in model else "so-vits-svc 4.0"
 
 
+def _alignment(path: Path, program: str, data: dict[str, Any]) -> str:
+    """How the program repeats the encoder's frames; 4.0 knew one rule, which 4.1 keeps where the settings name none."""
+    rule = "nearest" if program == "so-vits-svc-fork 4.0" else data.get("unit_interpolate_mode", "left")
+    if rule not in ("left", "nearest"):
+        raise CheckpointError(
+            f"{path} has data.unit_interpolate_mode '{rule}', where left or nearest was expected: "
+            "use the settings this file was trained with."
+        )
+    return rule
+
+
+def _not_recorded(program: str, unvoiced_f0: str, latest: bool) -> dict[str, str]:
+    """What was assumed, and how to say otherwise."""
+    found = {"F0 in unvoiced frames": f"{unvoiced_f0}; change it with svc import --unvoiced-f0"}
+    if program == "so-vits-svc 4.1":
+        name = "4.1-Latest" if latest else "4.1-Stable"
+        found["branch"] = f"{name}; change it with svc import --sovits-branch"
+    return found
+
+
 def _encoder(path: Path, program: str, found: Structure, model: dict[str, Any], data: dict[str, Any]) -> str:
     """The content encoder a voice was trained on, as its settings say."""
     if program == "so-vits-svc-fork 4.0":
@@ -182,6 +223,7 @@ def _encoder(path: Path, program: str, found: Structure, model: dict[str, Any], 
             f"{path} reads {found.content_dim} content values per frame and its settings do not say of which encoder: "
             "name it with --content-encoder."
         )
+    told = OTHER_NAMES.get(told, told)
     if told not in SPEECH_ENCODERS:
         raise CheckpointError(
             f"{path} was trained on the speech encoder '{told}', which is not supported for imported voices "

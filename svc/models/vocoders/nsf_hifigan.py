@@ -14,9 +14,11 @@ from svc.config import ModelConfig
 from svc.errors import ConfigError
 from svc.models.vits.normalisation import weight_norm
 from svc.models.vits.voice_model import VoiceShape
+from svc.models.vocoders.channels_last import add_from_one_channel, convolve, lay_out, widen
 from svc.models.vocoders.decoder import Decoder
 from svc.models.vocoders.harmonic_source import HarmonicSource
 
+CHUNK_SAMPLES = 176_000
 _SLOPE = 0.1
 # Published models use torch's default slope before the last convolution.
 _LAST_SLOPE = 0.01
@@ -36,11 +38,11 @@ class ResidualBlock(nn.Module):
         self.convs2 = nn.ModuleList(conv(1) for _ in dilations)
 
     def forward(self, x: Tensor, active: Tensor) -> Tensor:
-        """x (B, C, N) to the same shape; `active` is its leaky ReLU, which parallel blocks share."""
+        """x (B, C, N) or its `channels_last` form to the same; `active` is its leaky ReLU, which blocks share."""
         for i, (first, second) in enumerate(zip(self.convs1, self.convs2)):
-            y = first(functional.leaky_relu(x, _SLOPE) if i else active)
+            y = convolve(first, functional.leaky_relu(x, _SLOPE) if i else active)
             # In place on outputs of convolutions, which no gradient needs: half the time of the rest is memory.
-            x = second(functional.leaky_relu(y, _SLOPE, inplace=True)).add_(x)
+            x = convolve(second, functional.leaky_relu(y, _SLOPE, inplace=True)).add_(x)
         return x
 
 
@@ -53,6 +55,7 @@ class NsfHifigan(Decoder):
     """
 
     block: type[nn.Module] = ResidualBlock
+    activation_reach = 0
 
     def __init__(self, config: ModelConfig, shape: VoiceShape) -> None:
         super().__init__()
@@ -61,6 +64,9 @@ class NsfHifigan(Decoder):
         norm: Callable[[nn.Module], nn.Module] = (lambda layer: layer) if plain_ends else weight_norm
         rates, width = config.upsample_rates, config.decoder_channels
         self.hop_length = shape.hop_length
+        self.reach = _reach(config, self.activation_reach)
+        self.fused = False
+        self.source_noise = config.source_noise
         self.source: HarmonicSource | None = None
         if config.pitch_input != "none":
             self.source = HarmonicSource(shape.sample_rate, shape.hop_length, config.source_harmonics)
@@ -96,23 +102,69 @@ class NsfHifigan(Decoder):
         source_noise: Tensor | None = None,
     ) -> Tensor:
         """See `Decoder`; `voiced` reaches this decoder only through z and zeros of f0_hz."""
-        source = self.source(f0_hz, phase_start, source_noise)[0] if self.source is not None else None
+        noise = source_noise if self.source_noise else None
+        source = self.source(f0_hz, phase_start, noise)[0] if self.source is not None else None
         return self.generate(z, source, speaker)
 
+    def fuse(self) -> None:
+        """See `Decoder.fuse`; from here on a CPU computes channels last and in chunks."""
+        super().fuse()
+        if not self.fused:
+            lay_out(self)
+        self.fused = True
+
     def generate(self, z: Tensor, source: Tensor | None, speaker: Tensor) -> Tensor:
-        """Audio (B, 1, N) of z (B, C, T) and a source signal (B, 1, N), N = T * hop_length, None without F0."""
+        """Audio (B, 1, N) of z (B, C, T) and a source signal (B, 1, N), N = T * hop_length, None without F0.
+
+        Fused on a CPU, long audio is made chunk by chunk, each with as many frames around it as its samples depend
+        on: the same numbers, from memory that the processor's cache holds.
+        """
+        frames, hop, reach = z.shape[2], self.hop_length, self.reach
+        step = max(reach, CHUNK_SAMPLES // hop)
+        if not (self.fused and z.device.type == "cpu") or frames <= step + 2 * reach:
+            return self.generate_whole(z, source, speaker)
+        audio = z.new_empty(z.shape[0], 1, frames * hop)
+        for start in range(0, frames, step):
+            stop = min(start + step, frames)
+            low, high = max(0, start - reach), min(frames, stop + reach)
+            part = self.generate_whole(
+                z[:, :, low:high],
+                None if source is None else source[:, :, low * hop : high * hop],
+                speaker if speaker.shape[2] == 1 else speaker[:, :, low:high],
+            )
+            audio[:, :, start * hop : stop * hop] = part[:, :, (start - low) * hop : (stop - low) * hop]
+        return audio
+
+    def generate_whole(self, z: Tensor, source: Tensor | None, speaker: Tensor) -> Tensor:
+        """`generate` in one pass."""
         x = self.conv_pre(z) + self.cond(speaker)
+        if self.fused and x.device.type == "cpu":
+            x = widen(x)
         for i, (up, blocks) in enumerate(zip(self.ups, self.resblocks)):
-            x = up(functional.leaky_relu(x, _SLOPE, inplace=True))
+            x = convolve(up, functional.leaky_relu(x, _SLOPE, inplace=True))
             if source is not None:
-                x = x.add_(self.noise_convs[i](source))
+                x = add_from_one_channel(x, self.noise_convs[i], source)
             active = functional.leaky_relu(x, _SLOPE)
             first, *others = blocks.children()
             total: Tensor = first(x, active)
             for block in others:
                 total.add_(block(x, active))
             x = total.div_(1 + len(others))
-        return torch.tanh(self.conv_post(functional.leaky_relu(x, _LAST_SLOPE, inplace=True)))
+        audio = torch.tanh(convolve(self.conv_post, functional.leaky_relu(x, _LAST_SLOPE, inplace=True)))
+        return audio if audio.dim() == 3 else audio.squeeze(2)
+
+
+def _reach(config: ModelConfig, activation: int) -> int:
+    """Frames of z to each side that a sample of audio depends on; `activation` is the reach of one in samples."""
+    # Widths from the last layer back to the first, in samples of each stage.
+    reach = 3 + activation
+    for rate, kernel in zip(reversed(config.upsample_rates), reversed(config.upsample_kernel_sizes)):
+        reach += max(
+            sum((dilation + 1) * (size - 1) // 2 + 2 * activation for dilation in dilations)
+            for size, dilations in zip(config.resblock_kernel_sizes, config.resblock_dilations)
+        )
+        reach = -(-(reach + kernel) // rate) + 1 + activation
+    return reach + 3
 
 
 def _check(config: ModelConfig, shape: VoiceShape) -> None:

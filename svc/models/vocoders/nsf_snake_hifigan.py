@@ -30,6 +30,7 @@ class NsfSnakeHifigan(NsfHifigan):
     """`NsfHifigan` with SnakeActivations everywhere instead of leaky ReLUs."""
 
     block = SnakeBlock
+    activation_reach = 7
 
     def __init__(self, config: ModelConfig, shape: VoiceShape) -> None:
         super().__init__(config, shape)
@@ -37,8 +38,8 @@ class NsfSnakeHifigan(NsfHifigan):
         self.snakes = nn.ModuleList(SnakeActivation(width) for width in widths[:-1])
         self.snake_post = SnakeActivation(widths[-1])
 
-    def generate(self, z: Tensor, source: Tensor | None, speaker: Tensor) -> Tensor:
-        """See `NsfHifigan.generate`."""
+    def generate_whole(self, z: Tensor, source: Tensor | None, speaker: Tensor) -> Tensor:
+        """See `NsfHifigan.generate_whole`."""
         x = self.conv_pre(z) + self.cond(speaker)
         for i, (snake, up, blocks) in enumerate(zip(self.snakes, self.ups, self.resblocks)):
             x = up(snake(x))
