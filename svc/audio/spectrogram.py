@@ -79,6 +79,12 @@ def mel_filterbank(
     return result
 
 
+def mel_centres_hz(settings: MelSettings) -> np.ndarray:
+    """Centre of each mel band in Hz, (n_mels,)."""
+    top = settings.sample_rate / 2 if settings.fmax is None else settings.fmax
+    return _mel_to_hz(np.linspace(_hz_to_mel(settings.fmin), _hz_to_mel(top), settings.n_mels + 2))[1:-1]
+
+
 _LINEAR_HZ = 200.0 / 3
 _BREAK_HZ = 1000.0
 _BREAK_MEL = _BREAK_HZ / _LINEAR_HZ

@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 METADATA_KEY = "svc_voice"
-# Parts that conversion does not use.
 TRAINING_PREFIX = "posterior."
+HEAD_PREFIX = "frame_head."
+# Parts that conversion does not use.
+TRAINING_PREFIXES = (TRAINING_PREFIX, HEAD_PREFIX)
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class Voice:
         model = self._unfilled_model()
         state = self.state
         if inference:
-            model.posterior = None
+            model.posterior = model.frame_head = None
             state = without_training_parts(state)
         model.load_state_dict(state, strict=True)
         model.eval()
@@ -120,7 +122,8 @@ class Voice:
         try:
             # What initialisation still draws must not move the caller's random numbers.
             with torch.random.fork_rng(devices=[]), _NoInitialValues():
-                model = VoiceModel(self.config, self.shape, self.has_training_parts)
+                head = any(key.startswith(HEAD_PREFIX) for key in self.state)
+                model = VoiceModel(self.config, self.shape, self.has_training_parts, head)
         except ConfigError as error:
             raise CheckpointError(f"The voice's settings do not fit together: {error}") from error
         expected = model.state_dict()
@@ -157,7 +160,7 @@ class _NoInitialValues(TorchFunctionMode):
 
 def without_training_parts(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """`state` without the weights that only training uses."""
-    return {key: value for key, value in state.items() if not key.startswith(TRAINING_PREFIX)}
+    return {key: value for key, value in state.items() if not key.startswith(TRAINING_PREFIXES)}
 
 
 def save_voice(

@@ -235,7 +235,7 @@ class SongStream:
             asked = sung_hz[0].float().cpu().numpy()
             phases = melody.phase_starts(asked, hop, self.spec.sample_rate, start, phase)
             first = torch.tensor([phases[0]], dtype=torch.float32, device=device)
-            audio = self.model.decode(z, sung_hz, batch.voiced, batch.speaker_id, first, source_noise)
+            audio = self.model.decode(z, sung_hz, batch.voiced, self.model.speaker_vector(batch), first, source_noise)
         return audio[0, 0].float().cpu().numpy(), float(phases[stop])
 
 

@@ -84,6 +84,7 @@ def assemble(
                     f0_median_hz=measures["f0_median_hz"],
                     f0_high_hz=measures["f0_high_hz"],
                     flags=tuple(f.code for f in findings),
+                    bandwidth_hz=result.measures["bandwidth_hz"],
                 )
             )
     split = split_by_recording(made.utterances, config.validation_fraction)
@@ -140,6 +141,7 @@ def _row(source: SourceFile, result: RecordingResult) -> dict[str, Any]:
         "sha256": result.sha256,
         "seconds": round(result.seconds, 2),
         "snr_db": measures.get("snr_db"),
+        "bandwidth_hz": measures.get("bandwidth_hz"),
         "quick_decays_per_second": measures.get("quick_decays_per_second"),
         "error": result.error,
         "code": ("unusable" if measures else "unreadable") if result.error else None,

@@ -5,6 +5,7 @@ and the order of an epoch on (seed, epoch), so the number of workers, a restart 
 process beside this one change neither.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,6 +17,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from svc.config import TrainConfig
 from svc.data.manifest import PreparedDataset, Utterance
+from svc.data.prompts import PromptChooser
+from svc.data.shifting import Crop, ratio_of, shift, source_frames
 from svc.errors import DatasetError
 from svc.features.spec import Features, FeatureSpec
 
@@ -33,7 +36,11 @@ class Draw(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """One crop of T frames: content (T, D), f0_hz interpolated, voiced 0/1, loudness_db (T,), audio (T*hop,)."""
+    """One crop of T frames: content (T, D), f0_hz interpolated, voiced 0/1, loudness_db (T,), audio (T*hop,).
+
+    `bandwidth_hz` is how high the audio reaches, `shift_semitones` how far it was shifted, `prompt` (n,) other audio of
+    the singer (empty where none is asked for), `prompted` whether that alone shall tell who sings.
+    """
 
     content: Tensor
     f0_hz: Tensor
@@ -41,11 +48,16 @@ class Sample(NamedTuple):
     loudness_db: Tensor
     audio: Tensor
     speaker_id: int
+    bandwidth_hz: float = math.inf
+    shift_semitones: float = 0.0
+    prompt: Tensor = torch.zeros(0)
+    prompted: bool = False
 
 
 class Batch(NamedTuple):
     """Padded crops: content (B, D, T), f0_hz, voiced, loudness_db (B, T), audio (B, T*hop), lengths, speaker_id (B,).
 
+    bandwidth_hz, shift_semitones (B,); prompt (B, N) padded, prompt_lengths (B,) in samples, prompted (B,) bool.
     Beyond `lengths` content, voiced and audio are 0; F0 keeps its last value and loudness is -100 dB.
     """
 
@@ -56,6 +68,11 @@ class Batch(NamedTuple):
     audio: Tensor
     lengths: Tensor
     speaker_id: Tensor
+    bandwidth_hz: Tensor
+    shift_semitones: Tensor
+    prompt: Tensor
+    prompt_lengths: Tensor
+    prompted: Tensor
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on `device`; the copy does not block where the memory is pinned."""
@@ -121,7 +138,8 @@ def filled_f0(features: Features) -> np.ndarray:
 class VoiceDataset(Dataset[Sample]):
     """Crops of the utterances of one split; indexed by `Draw`.
 
-    Small datasets are read into memory once (and shared with the workers), large ones stay on disk.
+    Small datasets are read into memory once (and shared with the workers), large ones stay on disk. With `prompts`
+    every crop comes with other audio of its singer.
     Raises DatasetError when the split is empty.
     """
 
@@ -131,6 +149,7 @@ class VoiceDataset(Dataset[Sample]):
         utterances: Sequence[Utterance],
         train: TrainConfig,
         ram_limit_bytes: int = RAM_LIMIT_BYTES,
+        prompts: bool = False,
     ) -> None:
         if not utterances:
             raise DatasetError("The dataset holds no slice to train on: add recordings and run `svc prepare` again.")
@@ -140,6 +159,9 @@ class VoiceDataset(Dataset[Sample]):
         self.minimum_frames = train.segment_frames
         self.volume_augment = train.volume_augment
         self.seed = train.seed
+        self.shift_augment, self.shift_semitones = train.shift_augment, train.shift_semitones
+        self.prompt_probability = train.prompt_probability
+        self.prompts = PromptChooser(self.utterances, prepared.spec.frame_rate) if prompts else None
         self.speaker_ids = {name: i for i, name in enumerate(prepared.speakers)}
         fits = PackedUtterances.size(self.utterances, prepared.spec) <= ram_limit_bytes
         self.packed = PackedUtterances.read(prepared, self.utterances) if fits else None
@@ -150,14 +172,40 @@ class VoiceDataset(Dataset[Sample]):
     def __getitem__(self, draw: Draw) -> Sample:
         random = np.random.default_rng([self.seed, *draw])
         utterance = self.utterances[draw.utterance]
-        length = min(self.slice_frames, utterance.frames)
+        semitones = self._semitones(draw)
+        ratio = ratio_of(semitones)
+        length, frames = source_frames(self.slice_frames, ratio, utterance.frames)
         start = int(random.integers(utterance.frames - length + 1))
-        content, f0_hz, voiced, loudness_db, audio = self._read(draw.utterance, start, start + length)
+        crop = self._read(draw.utterance, start, start + length)
+        spec = self.prepared.spec
+        if semitones:
+            crop = shift(crop, ratio, frames, spec.sample_rate)
+        content, f0_hz, voiced, loudness_db, audio = crop
         if self.volume_augment:
             gain_db = self._gain_db(random, audio)
             audio = audio * 10.0 ** (gain_db / 20.0)
             loudness_db = (loudness_db + gain_db).clamp(min=-100.0)
-        return Sample(content, f0_hz, voiced, loudness_db, audio, self.speaker_ids[utterance.speaker])
+        nyquist = spec.sample_rate / 2
+        bandwidth_hz = min(min(utterance.bandwidth_hz, nyquist) * ratio, nyquist)
+        prompt, prompted = self._prompt(draw, start, start + length)
+        speaker = self.speaker_ids[utterance.speaker]
+        return Sample(content, f0_hz, voiced, loudness_db, audio, speaker, bandwidth_hz, semitones, prompt, prompted)
+
+    def _semitones(self, draw: Draw) -> float:
+        """How far the crop of `draw` is shifted; from a stream of its own, so that other draws stay what they are."""
+        if self.shift_augment == 0:
+            return 0.0
+        random = np.random.default_rng([self.seed, *draw, 1])
+        drawn = float(random.uniform(-self.shift_semitones, self.shift_semitones))
+        return drawn if random.random() < self.shift_augment else 0.0
+
+    def _prompt(self, draw: Draw, start: int, stop: int) -> tuple[Tensor, bool]:
+        """A prompt for frames [start, stop) and whether it is to be used; drawn from a stream of its own as well."""
+        if self.prompts is None:
+            return torch.zeros(0), False
+        random = np.random.default_rng([self.seed, *draw, 2])
+        stretch = self.prompts.choose(random, draw.utterance, start, stop)
+        return self._audio(*stretch), bool(random.random() < self.prompt_probability)
 
     @staticmethod
     def _gain_db(random: np.random.Generator, audio: Tensor) -> float:
@@ -167,19 +215,27 @@ class VoiceDataset(Dataset[Sample]):
         drawn = float(random.uniform(low, high))
         return drawn if random.random() < 0.5 and drawn < headroom else 0.0
 
-    def _read(self, index: int, start: int, stop: int) -> tuple[Tensor, ...]:
-        """Frames [start, stop): content, F0, voicing, loudness and the samples below them, padded to whole frames."""
+    def _audio(self, index: int, start: int, stop: int) -> Tensor:
+        """The samples (n * hop,) of frames [start, stop), padded to whole frames."""
         hop = self.prepared.spec.hop_length
         utterance = self.utterances[index]
         first, last = start * hop, min(stop * hop, utterance.samples)
+        if self.packed is not None:
+            sample = int(self.packed.samples[index])
+            audio = self.packed.audio[sample + first : sample + last].float() * self.packed.scale[index]
+        else:
+            audio = torch.from_numpy(np.array(self.prepared.audio(utterance, first, last), np.float32))
+        return torch.nn.functional.pad(audio, (0, (stop - start) * hop - len(audio)))
+
+    def _read(self, index: int, start: int, stop: int) -> Crop:
+        """Frames [start, stop): content, F0, voicing, loudness and the samples below them."""
+        utterance = self.utterances[index]
         if self.packed is not None:
             pack = self.packed
             frame = int(pack.frames[index])
             part = slice(frame + start, frame + stop)
             content, f0_hz = pack.content[part].float(), pack.f0_hz[part].clone()
             voiced, loudness = pack.voiced[part].float(), pack.loudness_db[part].clone()
-            sample = int(pack.samples[index])
-            audio = pack.audio[sample + first : sample + last].float() * pack.scale[index]
         else:
             whole = self.prepared.features(utterance)
             part = slice(start, stop)
@@ -187,9 +243,7 @@ class VoiceDataset(Dataset[Sample]):
             f0_hz = torch.from_numpy(filled_f0(whole)[part].copy())
             voiced = torch.from_numpy(np.array(whole.voiced[part], np.float32))
             loudness = torch.from_numpy(np.array(whole.loudness_db[part], np.float32))
-            audio = torch.from_numpy(np.array(self.prepared.audio(utterance, first, last), np.float32))
-        audio = torch.nn.functional.pad(audio, (0, (stop - start) * hop - len(audio)))
-        return content, f0_hz, voiced, loudness, audio
+        return content, f0_hz, voiced, loudness, self._audio(index, start, stop)
 
     def collate(self, samples: list[Sample]) -> Batch:
         """Pad to the longest crop (at least one decoded segment) and stack."""
@@ -210,8 +264,24 @@ def collate(samples: list[Sample], minimum_frames: int = 1) -> Batch:
         f0_hz[i, :n], f0_hz[i, n:] = sample.f0_hz, sample.f0_hz[-1]
         voiced[i, :n], loudness[i, :n] = sample.voiced, sample.loudness_db
         audio[i, : n * hop] = sample.audio
-    speakers = torch.tensor([s.speaker_id for s in samples])
-    return Batch(content, f0_hz, voiced, loudness, audio, torch.tensor(lengths), speakers)
+    prompt_lengths = [len(s.prompt) for s in samples]
+    prompt = torch.zeros(count, max(prompt_lengths))
+    for i, sample in enumerate(samples):
+        prompt[i, : prompt_lengths[i]] = sample.prompt
+    return Batch(
+        content,
+        f0_hz,
+        voiced,
+        loudness,
+        audio,
+        torch.tensor(lengths),
+        torch.tensor([s.speaker_id for s in samples]),
+        torch.tensor([s.bandwidth_hz for s in samples]),
+        torch.tensor([s.shift_semitones for s in samples]),
+        prompt,
+        torch.tensor(prompt_lengths),
+        torch.tensor([s.prompted for s in samples]),
+    )
 
 
 class DrawSampler(Sampler[list[Draw]]):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from svc.data.bandwidth import bandwidth_hz
 from svc.data.measures import (
     fingerprint,
     quick_decays_per_second,
@@ -15,7 +16,7 @@ from svc.data.measures import (
 )
 from svc.features.spec import FeatureSpec
 
-MEASURES_VERSION = 1
+MEASURES_VERSION = 2
 
 SHORTEST_SECONDS = 1.0
 SILENT_PEAK = 1e-3
@@ -81,6 +82,7 @@ def measure(
         "recording": {
             "snr_db": _rounded(pauses_snr),
             "quick_decays_per_second": _rounded(quick_decays_per_second(samples, spec.sample_rate)),
+            "bandwidth_hz": bandwidth_hz(samples, spec.sample_rate),
             "fingerprint": fingerprint(samples, spec),
         },
         "slices": [

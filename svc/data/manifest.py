@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import re
 from dataclasses import asdict, dataclass, field
@@ -27,7 +28,8 @@ class Utterance:
     of the hop, so frames [start / hop, start / hop + frames) of the recording are this slice's.
     `recording` is the path below the raw folder (for display only). `split` is "train" or "validation".
     F0 figures are the 5th, 50th and 95th percentile of voiced frames in Hz, 0 if none is voiced.
-    `flags` are the doctor's findings that did not make it drop the slice.
+    `flags` are the doctor's findings that did not make it drop the slice. `bandwidth_hz` is the highest frequency that
+    the recording reaches, half the rate if it has no edge below.
     """
 
     id: str
@@ -42,6 +44,7 @@ class Utterance:
     f0_median_hz: float
     f0_high_hz: float
     flags: tuple[str, ...] = ()
+    bandwidth_hz: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ class PreparedDataset:
     speaker_stats: dict[str, SpeakerStats]
     prepare: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    excluded: frozenset[str] = frozenset()
 
     @staticmethod
     def open(directory: Path | str) -> "PreparedDataset":
@@ -98,6 +102,7 @@ class PreparedDataset:
 
     def save(self) -> Path:
         """Write the manifest atomically; its path."""
+        nyquist = self.spec.sample_rate / 2
         data = {
             "version": MANIFEST_VERSION,
             "spec": self.spec.to_dict(),
@@ -105,16 +110,22 @@ class PreparedDataset:
             "speakers": self.speakers,
             "speaker_stats": [asdict(s) for s in self.speaker_stats.values()],
             "warnings": self.warnings,
+            "excluded": sorted(self.excluded),
             "recordings": {key: asdict(value) for key, value in self.recordings.items()},
-            "utterances": [asdict(u) for u in self.utterances],
+            "utterances": [asdict(u) | {"bandwidth_hz": min(u.bandwidth_hz, nyquist)} for u in self.utterances],
         }
         path = self.directory / MANIFEST_NAME
         write_text(path, json.dumps(data, ensure_ascii=False, indent=1))
         return path
 
     def split(self, name: str) -> list[Utterance]:
-        """The utterances of "train" or "validation", in manifest order."""
-        return [u for u in self.utterances if u.split == name]
+        """The utterances of "train" or "validation" that a person did not exclude, in manifest order."""
+        return [u for u in self.kept if u.split == name]
+
+    @property
+    def kept(self) -> list[Utterance]:
+        """The utterances that a person did not exclude (see `svc.data.selection`)."""
+        return [u for u in self.utterances if u.id not in self.excluded]
 
     def audio(self, utterance: Utterance, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Samples [start, stop) of the slice, float32 (n,) at `spec.sample_rate`; only these are read."""
@@ -129,7 +140,7 @@ class PreparedDataset:
         first = utterance.start // self.spec.hop_length
         stop_frame = utterance.frames if stop_frame is None else min(stop_frame, utterance.frames)
         part = slice(first + start_frame, first + stop_frame)
-        f0_hz = np.array(self._load(stored.pitch)[part], dtype=np.float32)
+        f0_hz = self.f0_hz(utterance)[start_frame:stop_frame]
         return Features(
             content=self._load(stored.content)[part].astype(np.float32),
             f0_hz=f0_hz,
@@ -138,10 +149,15 @@ class PreparedDataset:
             spec=self.spec,
         )
 
+    def f0_hz(self, utterance: Utterance) -> np.ndarray:
+        """F0 of the slice in Hz, float32 (frames,), 0 where unvoiced."""
+        first = utterance.start // self.spec.hop_length
+        return np.array(self._load(self._stored(utterance).pitch)[first : first + utterance.frames], dtype=np.float32)
+
     def fingerprint(self) -> str:
-        """Short hash of the spec and of every slice with its split; changes when the training data changes."""
+        """Short hash of the spec and of every slice in use with its split; changes when the training data changes."""
         digest = hashlib.sha256(self.spec.fingerprint().encode())
-        for u in sorted(self.utterances, key=lambda u: u.id):
+        for u in sorted(self.kept, key=lambda u: u.id):
             digest.update(
                 f"{u.id} {u.speaker} {u.recording_sha256} {u.start} {u.samples} {u.split}\n".encode("utf-8", "replace")
             )
@@ -191,15 +207,19 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _from_plain(directory: Path, data: dict[str, Any]) -> PreparedDataset:
     try:
+        spec = FeatureSpec.from_dict(data["spec"])
+        # Manifests of before bandwidths were measured.
+        default = {"bandwidth_hz": spec.sample_rate / 2}
         return PreparedDataset(
             directory=directory,
-            spec=FeatureSpec.from_dict(data["spec"]),
+            spec=spec,
             speakers=list(data["speakers"]),
-            utterances=[Utterance(**{**u, "flags": tuple(u["flags"])}) for u in data["utterances"]],
+            utterances=[Utterance(**{**default, **u, "flags": tuple(u["flags"])}) for u in data["utterances"]],
             recordings={key: StoredRecording(**value) for key, value in data["recordings"].items()},
             speaker_stats={s["name"]: SpeakerStats(**s) for s in data["speaker_stats"]},
             prepare=data["prepare"],
             warnings=list(data["warnings"]),
+            excluded=frozenset(data.get("excluded", ())),
         )
     except SpecMismatchError:
         raise

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from svc.config import Config
+from svc.config import Config, ModelConfig
 from svc.data.manifest import PreparedDataset
 from svc.errors import CheckpointError
 from svc.features.spec import FeatureSpec
@@ -63,7 +63,9 @@ def check_continuation(
 
 
 def _check_settings(before: dict[str, Any], now: dict[str, Any], messages: MessageSink) -> None:
-    other = [name for name in now["model"] if now["model"][name] != before["model"].get(name)]
+    # Settings that came later stand at their defaults in older states.
+    model = ModelConfig().model_dump(mode="json") | before["model"]
+    other = [name for name in now["model"] if now["model"][name] != model[name]]
     if other:
         raise CheckpointError(
             f"The run was started with another model ({', '.join('model.' + name for name in other)}): "

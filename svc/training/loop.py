@@ -21,7 +21,7 @@ from svc.checkpoint.voice import SpeakerInfo, Voice, save_voice
 from svc.config import Config
 from svc.data.dataset import Batch, DrawSampler, VoiceDataset, make_loader
 from svc.data.manifest import PreparedDataset
-from svc.errors import InterruptedBySignal, SvcError
+from svc.errors import ConfigError, InterruptedBySignal, SvcError
 from svc.progress import some
 from svc.training.continuation import check_continuation, describe
 from svc.training.devices import (
@@ -133,6 +133,8 @@ def setup(
     messages: MessageSink,
 ) -> Run:
     """Open the dataset, build or restore the state, make the run folder."""
+    if config.train.shift_augment > 0 and not config.model.formant_input:
+        raise ConfigError("train.shift_augment needs a model that is told the shift: set model.formant_input true.")
     prepared = PreparedDataset.open(dataset_dir)
     saved = load_latest(folder.checkpoints, previous=resume == "previous") if resume else None
     if saved is None:
@@ -155,7 +157,8 @@ def setup(
     if saved is not None:
         position = check_continuation(saved, config, prepared, accelerator.num_processes, messages)
         state.restore(saved)
-    dataset = VoiceDataset(prepared, prepared.split("train"), config.train)
+    prompts = config.model.prompt_encoder
+    dataset = VoiceDataset(prepared, prepared.split("train"), config.train, prompts=prompts)
     sampler = DrawSampler(
         [u.frames for u in dataset.utterances],
         config.train,

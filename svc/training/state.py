@@ -76,6 +76,12 @@ class TrainState:
         return wanted and since >= 0 and since % self.config.adversarial_every == 0
 
     @property
+    def prior_mel(self) -> bool:
+        """Whether the present step decodes from the prior's mean as well; not in the steps that discriminate first."""
+        every = self.config.prior_mel_every
+        return self.config.losses.prior_mel > 0 and self.step % every == every - 1
+
+    @property
     def model(self) -> VoiceModel:
         """The bare voice model."""
         return self.accelerator.unwrap_model(self.generator)
@@ -171,13 +177,12 @@ class TrainState:
 
 def build_models(config: Config, spec: FeatureSpec, speakers: int) -> tuple[VoiceModel, DiscriminatorSet]:
     """New models with weights drawn from the seed."""
-    shape = VoiceShape(
-        spec.content_dim, spec.sample_rate, spec.hop_length, spec.n_fft, speakers, spec.stacked_layers
-    )
+    shape = VoiceShape(spec.content_dim, spec.sample_rate, spec.hop_length, spec.n_fft, speakers, spec.stacked_layers)
     names = (config.train.discriminator, *config.train.extra_discriminators)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.train.seed)
-        return VoiceModel(config.model, shape), DiscriminatorSet(tuple(dict.fromkeys(names)))
+        model = VoiceModel(config.model, shape, frame_head=config.train.losses.frame_mel > 0)
+        return model, DiscriminatorSet(tuple(dict.fromkeys(names)))
 
 
 def build_state(

@@ -7,11 +7,12 @@ until the loop asks for them, and whether one was not a number is collected in a
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
-from svc.audio.spectrogram import linear_spectrogram
+from svc.audio.spectrogram import MelSettings, linear_spectrogram, linear_to_log_mel
 from svc.data.dataset import Batch
 from svc.models.vits import losses
 from svc.models.vits.voice_model import ModelInput, TrainOutput
@@ -20,16 +21,27 @@ from svc.training.state import TrainState
 
 @dataclass
 class Generated:
-    """What the generator made of a batch, and the recorded audio (B, 1, S) of the same segments."""
+    """What the generator made of a batch, and the recorded audio (B, 1, S) of the same segments.
+
+    `bandwidth_hz` (B,) is None where every recording has its full band; `spectrogram` (B, F, T) is the recordings'.
+    """
 
     output: TrainOutput
     real: Tensor
+    spectrogram: Tensor
     heard: slice  # the samples of the segment that the discriminators hear
+    sample_rate: int
+    bandwidth_hz: Tensor | None = None
 
-    @property
+    @cached_property
     def judged(self) -> tuple[Tensor, Tensor]:
-        """Recorded and generated audio (B, 1, S) of that part."""
-        return self.real[:, :, self.heard], self.output.audio[:, :, self.heard]
+        """Recorded and generated audio (B, 1, S) of that part, both within the recordings' bandwidths."""
+        pair = self.real, self.output.audio
+        if self.bandwidth_hz is not None:
+            # Else the discriminators would tell real from made by the nothing above a narrow recording's band.
+            band, rate = self.bandwidth_hz, self.sample_rate
+            pair = losses.low_pass(pair[0], band, rate), losses.low_pass(pair[1], band, rate)
+        return pair[0][:, :, self.heard], pair[1][:, :, self.heard]
 
 
 def train_step(state: TrainState, batch: Batch) -> dict[str, Tensor]:
@@ -40,13 +52,15 @@ def train_step(state: TrainState, batch: Batch) -> dict[str, Tensor]:
     """
     _seed(state)
     state.set_learning_rates()
+    # Asked while the batch is on the CPU, where it costs no wait.
+    limited = bool((batch.bandwidth_hz < state.spec.sample_rate / 2).any())
     parts = batch.to(state.device).split(state.splits)
     # With one part both updates share one pass of the generator; with more, keeping every graph would undo the saving.
-    shared = generate(state, parts[0]) if len(parts) == 1 else None
+    shared = generate(state, parts[0], limited) if len(parts) == 1 else None
     found: dict[str, Tensor] = {}
     if state.adversarial:
-        found |= discriminator_step(state, parts, shared)
-    found |= generator_step(state, parts, shared)
+        found |= discriminator_step(state, parts, shared, limited)
+    found |= generator_step(state, parts, shared, limited)
     state.note_finite(found)
     state.ema.update()
     state.step += 1
@@ -60,7 +74,8 @@ def _seed(state: TrainState) -> None:
 
 
 def model_input(batch: Batch, spectrogram: Tensor | None = None) -> ModelInput:
-    """A batch as the model takes it."""
+    """A batch as the model takes it; without a spectrogram the singer is told by the speaker table."""
+    prompts = spectrogram is not None and batch.prompt.shape[1] > 0
     return ModelInput(
         content=batch.content,
         f0_hz=batch.f0_hz,
@@ -69,18 +84,26 @@ def model_input(batch: Batch, spectrogram: Tensor | None = None) -> ModelInput:
         lengths=batch.lengths,
         speaker_id=batch.speaker_id,
         spectrogram=spectrogram,
+        shift_semitones=batch.shift_semitones,
+        prompt=batch.prompt if prompts else None,
+        prompt_lengths=batch.prompt_lengths if prompts else None,
+        prompted=batch.prompted if prompts else None,
     )
 
 
-def generate(state: TrainState, batch: Batch) -> Generated:
-    """The generator's training pass over a batch, spectrograms computed here on the device."""
+def generate(state: TrainState, batch: Batch, limited: bool = False) -> Generated:
+    """The generator's training pass over a batch, spectrograms computed here on the device.
+
+    `limited` says that some recording has less than its full band.
+    """
     spec, segment = state.spec, state.config.segment_frames
     with torch.no_grad():
         spectrogram = linear_spectrogram(batch.audio, spec.n_fft, spec.hop_length)
-    from_prior = state.config.losses.prior_mel > 0
-    output = state.generator(model_input(batch, spectrogram), segment, prior_audio=from_prior)
+    output = state.generator(model_input(batch, spectrogram), segment, prior_audio=state.prior_mel)
     real = audio_segments(batch.audio, output.starts, segment, spec.hop_length)
-    return Generated(output, real, _heard(segment, min(segment, state.config.adversarial_frames), spec.hop_length))
+    heard = _heard(segment, min(segment, state.config.adversarial_frames), spec.hop_length)
+    bandwidth_hz = batch.bandwidth_hz if limited else None
+    return Generated(output, real, spectrogram, heard, spec.sample_rate, bandwidth_hz)
 
 
 def _heard(segment: int, frames: int, hop: int) -> slice:
@@ -95,14 +118,16 @@ def audio_segments(audio: Tensor, starts: Tensor, frames: int, hop: int) -> Tens
     return audio.gather(1, index).unsqueeze(1)
 
 
-def discriminator_step(state: TrainState, parts: list[Batch], shared: Generated | None) -> dict[str, Tensor]:
+def discriminator_step(
+    state: TrainState, parts: list[Batch], shared: Generated | None, limited: bool = False
+) -> dict[str, Tensor]:
     """Update the discriminators to tell recorded from generated segments."""
     state.discriminator.requires_grad_(True)
     state.discriminator_optimiser.zero_grad(set_to_none=True)
     total = torch.zeros((), device=state.device)
     for part, last in _with_last(parts):
         with torch.no_grad() if shared is None else nullcontext():
-            made = shared or generate(state, part)
+            made = shared or generate(state, part, limited)
         with _synchronised(state, state.discriminator, last):
             # One pass over both halves: DDP counts one forward per backward, and devices like larger batches.
             recorded, generated = made.judged
@@ -126,14 +151,16 @@ def halves(outputs: list[losses.DiscriminatorOutput]) -> tuple[list, list]:
     return first, second
 
 
-def generator_step(state: TrainState, parts: list[Batch], shared: Generated | None) -> dict[str, Tensor]:
+def generator_step(
+    state: TrainState, parts: list[Batch], shared: Generated | None, limited: bool = False
+) -> dict[str, Tensor]:
     """Update the voice model by the weighted sum of its losses."""
     state.discriminator.requires_grad_(False)
     state.generator_optimiser.zero_grad(set_to_none=True)
     found: dict[str, Tensor] = {}
     for part, last in _with_last(parts):
         with _synchronised(state, state.generator, last):
-            values = generator_losses(state, shared or generate(state, part))
+            values = generator_losses(state, shared or generate(state, part, limited))
             weights = state.config.losses
             total = sum(getattr(weights, name) * value for name, value in values.items()) * _share(part, parts)
             state.accelerator.backward(total)
@@ -146,10 +173,10 @@ def generator_step(state: TrainState, parts: list[Batch], shared: Generated | No
 
 def generator_losses(state: TrainState, made: Generated) -> dict[str, Tensor]:
     """The generator's losses by name, those whose weight is 0 left out."""
-    output, weights, rate = made.output, state.config.losses, state.spec.sample_rate
+    output, weights, rate, band = made.output, state.config.losses, made.sample_rate, made.bandwidth_hz
     found: dict[str, Tensor] = {}
     if weights.mel:
-        found["mel"] = losses.mel_loss(made.real, output.audio, rate)
+        found["mel"] = losses.mel_loss(made.real, output.audio, rate, band)
     if weights.kl:
         found["kl"] = losses.kl_loss(
             output.z_p, output.posterior_log_std, output.prior_mean, output.prior_log_std, output.mask
@@ -158,7 +185,11 @@ def generator_losses(state: TrainState, made: Generated) -> dict[str, Tensor]:
         predicted, target = output.predicted_lf0.unsqueeze(1), output.target_lf0.unsqueeze(1)
         found["f0"] = losses.f0_loss(predicted, target, output.mask)
     if weights.prior_mel and output.prior_audio is not None:
-        found["prior_mel"] = losses.mel_loss(made.real, output.prior_audio, rate)
+        found["prior_mel"] = losses.mel_loss(made.real, output.prior_audio, rate, band)
+    if weights.frame_mel and output.frame_mel is not None:
+        found["frame_mel"] = _frame_mel(state, made, output.frame_mel)
+    if weights.prompt and output.prompt_vector is not None and output.table_vector is not None:
+        found["prompt"] = losses.prompt_loss(output.prompt_vector, output.table_vector)
     if state.adversarial:
         # The bare module: DDP must not expect gradients of discriminators that are frozen here.
         discriminator = state.accelerator.unwrap_model(state.discriminator, keep_fp32_wrapper=True)
@@ -171,6 +202,18 @@ def generator_losses(state: TrainState, made: Generated) -> dict[str, Tensor]:
                 real = discriminator(recorded)
             found["feature_matching"] = losses.feature_matching_loss(real, fake)
     return found
+
+
+def _frame_mel(state: TrainState, made: Generated, predicted: Tensor) -> Tensor:
+    """The loss of that name: the frame head's reading against the recordings' log-mel frames."""
+    spec = state.spec
+    settings = MelSettings(
+        spec.sample_rate, spec.n_fft, spec.hop_length, n_mels=predicted.shape[1], floor=losses.MEL_FLOOR
+    )
+    with torch.no_grad():
+        wanted = linear_to_log_mel(made.spectrogram, settings)
+        counts = None if made.bandwidth_hz is None else losses.bands_inside(settings, made.bandwidth_hz)
+    return losses.frame_mel_loss(predicted, wanted, made.output.mask, counts)
 
 
 def _share(part: Batch, parts: list[Batch]) -> float:

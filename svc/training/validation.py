@@ -5,6 +5,7 @@ and compared with the recording. The mel distance chooses the best step; the res
 cosine in particular is never used to choose.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from svc.config import ConvertOptions
 from svc.data.dataset import Batch, Sample, collate, filled_f0
 from svc.data.manifest import PreparedDataset, Utterance
 from svc.errors import SvcError
+from svc.models.vits.losses import bands_inside
 from svc.registry import PITCH_ESTIMATORS, SPEAKER_ENCODERS
 from svc.training.progress import MessageSink
 from svc.training.state import TrainState
@@ -75,6 +77,7 @@ def read_clip(prepared: PreparedDataset, utterance: Utterance) -> Clip:
         torch.from_numpy(np.array(part.loudness_db, np.float32)),
         torch.from_numpy(audio),
         prepared.speakers.index(utterance.speaker),
+        min(utterance.bandwidth_hz, spec.sample_rate / 2),
     )
     name = re.sub(r"[^\w.-]+", "_", f"{utterance.speaker}_{utterance.id}")
     return Clip(name, collate([sample]), np.array(part.f0_hz, np.float32))
@@ -85,9 +88,9 @@ class Validator:
 
     def __init__(self, prepared: PreparedDataset, count: int, messages: MessageSink) -> None:
         self.spec = prepared.spec
-        held_out = [u for u in prepared.utterances if u.split == "validation"]
+        held_out = prepared.split("validation")
         self.clips = [read_clip(prepared, u) for u in choose_clips(held_out, count)]
-        training = [u for u in prepared.utterances if u.split == "train"]
+        training = prepared.split("train")
         # Without held-out recordings there is nothing to score, but still something to listen to.
         self.samples = self.clips or [read_clip(prepared, u) for u in choose_clips(training, min(2, count))]
         self.messages = messages
@@ -125,7 +128,7 @@ class Validator:
     def _score(self, clip: Clip, sung: Tensor) -> tuple[dict[str, float], np.ndarray]:
         real = clip.batch.audio[0]
         found = {
-            "mel_distance": mel_distance(real, sung, self.mel_settings),
+            "mel_distance": mel_distance(real, sung, self.mel_settings, float(clip.batch.bandwidth_hz[0])),
             "stft_distance": stft_distance(real, sung),
         }
         f0_hz = self._track(sung.numpy(), len(clip.f0_hz))
@@ -200,9 +203,11 @@ def sing(state: TrainState, clip: Clip) -> Tensor:
     return audio[0, 0].float().cpu()
 
 
-def mel_distance(real: Tensor, sung: Tensor, settings: MelSettings) -> float:
-    """Mean absolute difference of natural-log mel spectrograms of audio (N,), in nepers."""
-    return float((log_mel(real[None], settings) - log_mel(sung[None], settings)).abs().mean())
+def mel_distance(real: Tensor, sung: Tensor, settings: MelSettings, bandwidth_hz: float = math.inf) -> float:
+    """Mean absolute difference of natural-log mel spectrograms of audio (N,), in nepers, within the bandwidth."""
+    distance = (log_mel(real[None], settings) - log_mel(sung[None], settings)).abs()
+    counts = bands_inside(settings, torch.tensor([bandwidth_hz]))[0, :, 0] > 0
+    return float(distance[:, counts].mean())
 
 
 def stft_distance(real: Tensor, sung: Tensor) -> float:

@@ -83,6 +83,25 @@ def test_resume_is_bit_exact(tmp_path: Path) -> None:
     interrupted_equals_uninterrupted(config, tmp_path / "data", tmp_path, (3, 9))
 
 
+def test_resume_is_bit_exact_with_all_that_a_base_voice_has(tmp_path: Path) -> None:
+    write_synthetic_dataset(tmp_path / "data", SyntheticSize(singers=2, recordings=2, slices=3))
+    config = settings(
+        "debug.yaml",
+        max_steps=8,
+        log_every=2,
+        validate_every=50,
+        checkpoint_every=4,
+        voice_every=50,
+        batch_size=3,
+        shift_augment=0.5,
+        prior_mel_every=2,
+        losses={"prior_mel": 10.0, "frame_mel": 5.0},
+    )
+    model = config.model.model_copy(update={"prompt_encoder": True, "formant_input": True})
+    config = config.model_copy(update={"model": model})
+    interrupted_equals_uninterrupted(config, tmp_path / "data", tmp_path, (3, 7))
+
+
 @pytest.mark.long
 def test_resume_is_bit_exact_with_the_fast_recipe(tmp_path: Path) -> None:
     size = SyntheticSize(recordings=3, slices=4, slice_seconds=4, sample_rate=44_100, hop_length=512, n_fft=2048)

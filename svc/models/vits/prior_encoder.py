@@ -75,7 +75,10 @@ class PriorEncoder(nn.Module):
 
     def forward(self, x: Tensor, f0_hz: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """x (B, C, T) from ContentInput, f0_hz (B, T); returns (mean, log std), each (B, out, T) float32."""
-        hidden = self.encode(x, f0_hz, mask)
+        return self.project(self.encode(x, f0_hz, mask), mask)
+
+    def project(self, hidden: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """(mean, log std), each (B, out, T) float32, of the attended frames (B, C, T)."""
         mean, log_std = (self.proj(hidden) * mask).float().chunk(2, dim=1)
         return mean, log_std
 

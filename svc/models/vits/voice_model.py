@@ -5,7 +5,7 @@ reads z from recorded sound; the flow, told who sings, maps between the two; the
 audio. Conversion uses the prior alone.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -15,10 +15,12 @@ from svc.errors import ConfigError
 from svc.models.vits.f0_predictor import F0Predictor, f0_from_log, log_f0, normalise_log_f0
 from svc.models.vits.flow import Flow
 from svc.models.vits.flow_attention import FlowAttention
+from svc.models.vits.frame_head import FrameHead
 from svc.models.vits.normalisation import fuse_weight_norm
 from svc.models.vits.pitch_embedding import BinnedPitch, FourierPitch
 from svc.models.vits.posterior_encoder import PosteriorEncoder
 from svc.models.vits.prior_encoder import ContentInput, PriorEncoder
+from svc.models.vits.prompt_encoder import PromptEncoder
 from svc.models.vits.transformer import Transformer
 from svc.models.vits.wavenet import WaveNet
 from svc.models.vocoders.decoder import Decoder
@@ -52,8 +54,13 @@ class ModelInput:
     """One padded batch of features.
 
     content (B, D, T); f0_hz (B, T), interpolated over unvoiced frames; voiced (B, T) 0/1;
-    loudness_db (B, T); lengths (B,) real frames of each item; speaker_id (B,) integer;
+    loudness_db (B, T); lengths (B,) real frames of each item; speaker_id (B,) integer, or for inference
+    (B, S, T) float, the weight of each of the model's S speakers in each frame;
     spectrogram (B, F, T) linear magnitudes, for training only.
+
+    speaker_vector (B, G) says who sings in place of speaker_id; shift_semitones (B,) is the formant shift, None for
+    none. For training a voice with a prompt encoder: prompt (B, N) audio of the singer, prompt_lengths (B,) in
+    samples, prompted (B,) bool where it, and not speaker_id, says who sings.
     """
 
     content: Tensor
@@ -63,6 +70,11 @@ class ModelInput:
     lengths: Tensor
     speaker_id: Tensor
     spectrogram: Tensor | None = None
+    speaker_vector: Tensor | None = None
+    shift_semitones: Tensor | None = None
+    prompt: Tensor | None = None
+    prompt_lengths: Tensor | None = None
+    prompted: Tensor | None = None
 
     def mask(self) -> Tensor:
         """(B, 1, T) float32, 1 on real frames."""
@@ -82,7 +94,8 @@ class TrainOutput:
     audio (B, 1, S) decoded from the segment that begins at frame starts (B,); z_p, posterior_log_std,
     prior_mean, prior_log_std (B, C, T); mask (B, 1, T); predicted_lf0 and target_lf0 (B, T), 0 on
     padding, None without an F0 predictor; prior_audio (B, 1, S), the same segment decoded from the
-    prior's mean, only when asked for.
+    prior's mean, only when asked for; frame_mel (B, 80, T) the frame head's log-mel; prompt_vector and table_vector
+    (B, G), who sings by the prompt and by the speaker table, None without prompts.
     """
 
     audio: Tensor
@@ -95,16 +108,21 @@ class TrainOutput:
     predicted_lf0: Tensor | None
     target_lf0: Tensor | None
     prior_audio: Tensor | None = None
+    frame_mel: Tensor | None = None
+    prompt_vector: Tensor | None = None
+    table_vector: Tensor | None = None
 
 
 class VoiceModel(nn.Module):
     """The network of a voice file.
 
-    `training_parts` False leaves out the posterior encoder, which conversion does not need. Raises
-    ConfigError when the settings do not fit together.
+    `training_parts` False leaves out the posterior encoder, which conversion does not need; `frame_head` adds the
+    head of the loss `frame_mel`, a training part too. Raises ConfigError when the settings do not fit together.
     """
 
-    def __init__(self, config: ModelConfig, shape: VoiceShape, training_parts: bool = True) -> None:
+    def __init__(
+        self, config: ModelConfig, shape: VoiceShape, training_parts: bool = True, frame_head: bool = False
+    ) -> None:
         super().__init__()
         _check(config, shape)
         self.config = config
@@ -159,6 +177,16 @@ class VoiceModel(nn.Module):
                 config.dropout,
             )
         self.decoder: Decoder = DECODERS.create(config.decoder, config, shape)
+        self.formant = None
+        if config.formant_input:
+            self.formant = nn.Linear(1, speaker, bias=False)
+            nn.init.zeros_(self.formant.weight)
+        self.prompt_encoder = None
+        if config.prompt_encoder:
+            self.prompt_encoder = PromptEncoder(speaker, shape.sample_rate)
+            # Rows as small as the encoder's first vectors, so that the two can come to agree.
+            nn.init.normal_(self.speaker.weight, std=0.1)
+        self.frame_head = FrameHead(hidden, speaker) if frame_head else None
 
     def forward(
         self,
@@ -183,11 +211,13 @@ class VoiceModel(nn.Module):
             )
         draw = _Draw(batch.content.device, generator)
         mask = batch.mask()
-        speaker = self.speaker(batch.speaker_id).unsqueeze(-1)
+        batch, by_prompt, by_table = self._told_by_prompts(batch)
+        speaker = self.speaker_vector(batch)
         x = self.content_input(batch.content, batch.voiced, batch.loudness_db, mask)
         predicted_lf0, target_lf0 = self._train_f0(x, batch, mask, speaker, draw)
         sung_hz = self._sung_f0(batch)
-        prior_mean, prior_log_std = self.prior(x, sung_hz, mask)
+        hidden = self.prior.encode(x, sung_hz, mask)
+        prior_mean, prior_log_std = self.prior.project(hidden, mask)
         mean, log_std = self.posterior(batch.spectrogram, mask, speaker)
         z = (mean + draw.normal(mean.shape) * torch.exp(log_std)) * mask
         z_p = self.flow(z, mask, speaker).float()
@@ -205,8 +235,44 @@ class VoiceModel(nn.Module):
         if prior_audio:
             from_prior = decode(self.flow(prior_mean, mask, speaker, reverse=True))
         return TrainOutput(
-            decode(z), starts, z_p, log_std, prior_mean, prior_log_std, mask, predicted_lf0, target_lf0, from_prior
+            audio=decode(z),
+            starts=starts,
+            z_p=z_p,
+            posterior_log_std=log_std,
+            prior_mean=prior_mean,
+            prior_log_std=prior_log_std,
+            mask=mask,
+            predicted_lf0=predicted_lf0,
+            target_lf0=target_lf0,
+            prior_audio=from_prior,
+            frame_mel=None if self.frame_head is None else self.frame_head(hidden, speaker),
+            prompt_vector=by_prompt,
+            table_vector=by_table,
         )
+
+    def speaker_vector(self, batch: ModelInput) -> Tensor:
+        """Who sings, with the formant shift: (B, G, 1), or (B, G, T) where `batch.speaker_id` gives weights per frame.
+
+        `batch.speaker_vector` where given, else the speaker table's. A shift is not heard by a voice without
+        `formant_input`.
+        """
+        if batch.speaker_vector is not None:
+            vector = batch.speaker_vector.unsqueeze(-1)
+        else:
+            vector = self._singer(batch.speaker_id)
+        if self.formant is not None and batch.shift_semitones is not None:
+            vector = vector + self.formant(batch.shift_semitones.unsqueeze(1) / 12.0).unsqueeze(-1)
+        return vector
+
+    def _told_by_prompts(self, batch: ModelInput) -> tuple[ModelInput, Tensor | None, Tensor | None]:
+        """The batch with prompts heard, and who sings (B, G) by prompt and by table; None without prompts."""
+        if self.prompt_encoder is None or batch.prompt is None or batch.prompt_lengths is None:
+            return batch, None, None
+        heard = self.prompt_encoder(batch.prompt, batch.prompt_lengths)
+        known = self.speaker(batch.speaker_id)
+        if batch.prompted is None:
+            return batch, heard, known
+        return replace(batch, speaker_vector=torch.where(batch.prompted.unsqueeze(1), heard, known)), heard, known
 
     def infer(
         self,
@@ -224,14 +290,14 @@ class VoiceModel(nn.Module):
         its mean it still follows. Raises ConfigError when the model has no F0 predictor.
         """
         z, f0_hz = self.infer_latent(batch, noise, predict_f0)
-        return self.decode(z, f0_hz, batch.voiced, batch.speaker_id, phase_start, source_noise)
+        return self.decode(z, f0_hz, batch.voiced, self.speaker_vector(batch), phase_start, source_noise)
 
     def infer_latent(
         self, batch: ModelInput, noise: Tensor | None = None, predict_f0: bool = False
     ) -> tuple[Tensor, Tensor]:
         """Latent z (B, inter_channels, T) and the F0 (B, T) in Hz to decode it with; see `infer`."""
         mask = batch.mask()
-        speaker = self.speaker(batch.speaker_id).unsqueeze(-1)
+        speaker = self.speaker_vector(batch)
         x = self.content_input(batch.content, batch.voiced, batch.loudness_db, mask)
         f0_hz = self._predict_f0(x, batch, mask, speaker) if predict_f0 else self._sung_f0(batch)
         mean, log_std = self.prior(x, f0_hz, mask)
@@ -244,18 +310,26 @@ class VoiceModel(nn.Module):
         z: Tensor,
         f0_hz: Tensor,
         voiced: Tensor,
-        speaker_id: Tensor,
+        speaker: Tensor,
         phase_start: Tensor,
         source_noise: Tensor | None = None,
     ) -> Tensor:
-        """Audio (B, 1, T * hop_length) float32 of latent frames z (B, inter_channels, T); see `infer`."""
-        speaker = self.speaker(speaker_id).unsqueeze(-1)
+        """Audio (B, 1, T * hop_length) float32 of latent frames z (B, inter_channels, T); see `infer`.
+
+        `speaker` is what `speaker_vector` gives.
+        """
         return self.decoder(z, f0_hz, voiced, speaker, phase_start, source_noise).float()
 
     def fuse(self) -> None:
         """Fold weight normalisation into plain weights, for inference; training is over then."""
         self.decoder.fuse()
         fuse_weight_norm(self)
+
+    def _singer(self, speaker_id: Tensor) -> Tensor:
+        """Speaker vectors (B, G, 1) of numbers (B,), or (B, G, T) of weights (B, S, T) per frame."""
+        if speaker_id.dim() == 3:
+            return self.speaker.weight.T @ speaker_id.to(self.speaker.weight.dtype)
+        return self.speaker(speaker_id).unsqueeze(-1)
 
     def _sung_f0(self, batch: ModelInput) -> Tensor:
         """F0 (B, T) that prior and source get, by the voice's rule for unvoiced frames."""

@@ -23,8 +23,8 @@ from svc.training.tracking import read_metrics
 
 def test_a_run_writes_what_it_promises(tiny_data: Path, tiny_config: Config, tmp_path: Path) -> None:
     config = changed(
-        tiny_config,
-        losses=LossWeights(prior_mel=10.0),
+        tiny_config.model_copy(update={"model": tiny_config.model.model_copy(update={"prompt_encoder": True})}),
+        losses=LossWeights(prior_mel=10.0, frame_mel=1.0),
         validation_clips=2,
         validate_every=2,
         voice_every=1,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_cases import changed
+from training_cases import base_model, changed
 
 from svc.config import Config, LossWeights
 from svc.data.dataset import Batch, make_loader
@@ -37,7 +37,8 @@ def differ(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 
 def test_losses_carry_the_names_of_their_weights(tiny_data: Path, tiny_config: Config, tmp_path: Path) -> None:
-    run, batch = start(changed(tiny_config, losses=LossWeights(prior_mel=1.0)), tiny_data, tmp_path)
+    everything = changed(base_model(tiny_config), losses=LossWeights(prior_mel=1.0, frame_mel=1.0))
+    run, batch = start(everything, tiny_data, tmp_path)
     found = train_step(run.state, batch)
     extra = {"discriminator", "discriminator_gradient", "generator_gradient"}
     assert found.keys() == set(LossWeights.model_fields) | extra
@@ -194,3 +195,38 @@ def test_every_process_draws_its_own_numbers(tiny_data: Path, tiny_config: Confi
         steps._seed(state)
         drawn.append(float(torch.rand(())))
     assert len(set(drawn)) == 6
+
+
+def test_narrow_recordings_are_compared_within_their_band(
+    tiny_data: Path, tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = changed(tiny_config, losses=LossWeights(prior_mel=1.0, frame_mel=1.0))
+    run, batch = start(config, tiny_data, tmp_path)
+    nyquist = run.state.spec.sample_rate / 2
+    assert (batch.bandwidth_hz == nyquist).all()
+    heard: list[torch.Tensor] = []
+    real = steps.losses.discriminator_loss
+    monkeypatch.setattr(steps.losses, "discriminator_loss", lambda *a: heard.append(made[-1].judged) or real(*a))
+    made: list[steps.Generated] = []
+    generate = steps.generate
+    monkeypatch.setattr(steps, "generate", lambda *a: made.append(generate(*a)) or made[-1])
+    train_step(run.state, batch)
+    assert made[0].bandwidth_hz is None
+    assert torch.equal(heard[0][0], made[0].real[:, :, made[0].heard]), "nothing is filtered where nothing is missing"
+    narrow = batch._replace(bandwidth_hz=torch.full_like(batch.bandwidth_hz, nyquist / 2))
+    found = train_step(run.state, narrow)
+    assert all(torch.isfinite(value) for value in found.values())
+    for audio in heard[1]:
+        power = torch.fft.rfft(audio.detach()).abs().square().mean((0, 1))
+        assert power[int(0.55 * len(power)) :].mean() < 1e-2 * power[: int(0.4 * len(power))].mean()
+
+
+def test_prior_mel_may_keep_to_the_steps_without_discriminators(
+    tiny_data: Path, tiny_config: Config, tmp_path: Path
+) -> None:
+    weights = LossWeights(prior_mel=1.0)
+    config = changed(tiny_config, losses=weights, prior_mel_every=2, adversarial_every=2)
+    run, batch = start(config, tiny_data, tmp_path)
+    found = [train_step(run.state, batch).keys() for _ in range(4)]
+    assert ["prior_mel" in names for names in found] == [False, True, False, True]
+    assert ["adversarial" in names for names in found] == [True, False, True, False]

@@ -20,3 +20,9 @@ class Sink(list):
 def changed(config: Config, **train: object) -> Config:
     """`config` with other training settings."""
     return config.model_copy(update={"train": config.train.model_copy(update=train)})
+
+
+def base_model(config: Config) -> Config:
+    """`config` with a model that has everything a base voice has."""
+    parts = {"prompt_encoder": True, "formant_input": True}
+    return config.model_copy(update={"model": config.model.model_copy(update=parts)})
