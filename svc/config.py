@@ -123,13 +123,13 @@ class ModelConfig(Settings):
     decoder_plain_ends: bool = Field(
         False, description="nsf_hifigan without weight norm at its ends and without its last bias, as in RVC."
     )
-
-
-class LossWeights(Settings):
     prompt_encoder: bool = Field(
         False, description="A network that hears who sings from some seconds of audio, beside the speaker table."
     )
     formant_input: bool = Field(False, description="Tell the model a formant shift; needed for the formant slider.")
+
+
+class LossWeights(Settings):
     """Weight of each training loss, by its name in logs; 0 switches one off."""
 
     mel: float = Field(45.0, ge=0, description="Multi-scale log-mel distance.")
@@ -138,11 +138,11 @@ class LossWeights(Settings):
     adversarial: float = Field(1.0, ge=0, description="Generator's adversarial loss.")
     f0: float = Field(1.0, ge=0, description="F0 prediction (log scale).")
     prior_mel: float = Field(0.0, ge=0, description="Log-mel distance of audio decoded from the prior's mean.")
+    frame_mel: float = Field(0.0, ge=0, description="Log-mel distance of all frames, read off the prior's encoder.")
+    prompt: float = Field(1.0, ge=0, description="Distance of prompt encoder and speaker table.")
 
 
 class TrainConfig(Settings):
-    frame_mel: float = Field(0.0, ge=0, description="Log-mel distance of all frames, read off the prior's encoder.")
-    prompt: float = Field(1.0, ge=0, description="Distance of prompt encoder and speaker table.")
     """How a voice is trained."""
 
     batch_size: int = Field(8, ge=1, le=512, description="Slices per step and device.")
@@ -171,12 +171,12 @@ class TrainConfig(Settings):
     adversarial_every: int = Field(
         1, ge=1, le=16, description="Steps per use of the discriminators; 2 leaves out every other one to save time."
     )
-    losses: LossWeights = Field(default_factory=lambda: LossWeights(), description="Loss weights by name.")
-    workers: int = Field(0, ge=0, le=32, description="Data loading processes.")
-    compile: bool = Field(False, description="torch.compile the generator (CUDA).")
     prior_mel_every: int = Field(
         1, ge=1, le=16, description="Steps per use of the loss prior_mel; 2 leaves out every other one to save time."
     )
+    losses: LossWeights = Field(default_factory=lambda: LossWeights(), description="Loss weights by name.")
+    workers: int = Field(0, ge=0, le=32, description="Data loading processes.")
+    compile: bool = Field(False, description="torch.compile the generator (CUDA).")
     validate_every: int = Field(1_000, ge=1, description="Steps between validations.")
     validation_clips: int = Field(8, ge=0, le=200, description="Held-out clips scored at each validation.")
     checkpoint_every: int = Field(500, ge=1, description="Steps between checkpoints of the training state.")
@@ -184,9 +184,6 @@ class TrainConfig(Settings):
     keep_voices: int = Field(5, ge=1, le=100, description="Exported voices kept.")
     log_every: int = Field(20, ge=1, description="Steps between logged scalars.")
     volume_augment: bool = Field(True, description="Train on random loudness as well.")
-    seed: int = Field(1234, ge=0, description="Seed of everything random.")
-
-
     shift_augment: float = Field(
         0.0, ge=0, le=1, description="Share of slices played faster or slower, so that formants and pitch move."
     )
@@ -194,6 +191,9 @@ class TrainConfig(Settings):
     prompt_probability: float = Field(
         0.5, ge=0, le=1, description="Share of slices whose singer is told by a prompt instead of the speaker table."
     )
+    seed: int = Field(1234, ge=0, description="Seed of everything random.")
+
+
 class Config(Settings):
     """All settings of a run."""
 
