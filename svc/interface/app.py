@@ -56,7 +56,7 @@ def launch_arguments(page: Page) -> dict[str, Any]:
     import gradio as gr
     from starlette.middleware import Middleware
 
-    from svc.interface.users import SessionCookie
+    from svc.interface.users import HeadMarkup, SessionCookie
 
     settings = page.settings
     return {
@@ -75,9 +75,11 @@ def launch_arguments(page: Page) -> dict[str, Any]:
         "i18n": gr.I18n(**texts.translations()),
         "theme": style.theme(),
         "css": style.CSS,
-        "head": style.head(settings.language),
         "app_kwargs": {
-            "middleware": [Middleware(SessionCookie, path=settings.root_path)],
+            "middleware": [
+                Middleware(SessionCookie, path=settings.root_path),
+                Middleware(HeadMarkup, markup=style.head(settings.language)),
+            ],
             "title": f"svc {__version__}",
         },
     }

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 AUTO = "auto"
 SLIDER_STEPS = 200
 # Settings that name files of the machine: a user chooses a stored file instead, so they never have a control.
-PATH_FIELDS = frozenset({"f0_file", "speaker_curve", "index"})
+PATH_FIELDS = frozenset({"f0_file", "speaker_curve", "index", "separate_model"})
 # Optional names whose choices stand in a registry.
 REGISTRIES = {"pitch_estimator": PITCH_ESTIMATORS}
 
@@ -148,7 +148,7 @@ def _kind(field: Any) -> tuple[Any, bool]:
 
 def is_path(path: str, field: Any) -> bool:
     """Whether a setting names a file of the machine."""
-    return path in PATH_FIELDS or _kind(field)[0] is Path
+    return path.rpartition(".")[2] in PATH_FIELDS or _kind(field)[0] is Path
 
 
 def _is_group(field: Any) -> bool:

@@ -68,7 +68,7 @@ class JobBlock:
         allowed = (
             state in (*LIVE, PAUSED, INTERRUPTED),
             bool(view and view.pausable and state in LIVE),
-            bool(view and view.pausable and state in (RUNNING, PAUSED, INTERRUPTED)),
+            bool(view and view.finishable and state in (RUNNING, PAUSED, INTERRUPTED)),
             state in (PAUSED, INTERRUPTED, FAILED),
         )
         rest: Sequence[Any] = [gr.skip() for _ in self._outputs]

@@ -34,8 +34,9 @@ def theme() -> Any:
 
 
 def head(default: str) -> str:
-    """Markup for the page's head. Gradio takes the browser's language; the reader's choice is put in its place.
+    """Markup for the head of the page, before any of gradio's scripts.
 
+    Gradio takes the browser's language; the reader's choice is put in its place.
     `default` is a browser's name of a language for readers who have chosen none, or "auto".
     """
     from svc.interface.texts import closest, languages, words
@@ -43,7 +44,7 @@ def head(default: str) -> str:
     codes = {language: words(language)["language.browser"] for language in languages()}
     titles = {codes[language]: words(language)["errors.title"] for language in codes}
     start = "navigator.language" if default == "auto" else repr(codes[closest(default)])
-    return f"""<meta name="viewport" content="width=device-width, initial-scale=1">
+    return f"""
 <script>
 (() => {{
   const codes = {codes!r};

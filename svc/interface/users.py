@@ -60,6 +60,45 @@ class SessionCookie:
         await self._app(scope, receive, send_with_cookie)
 
 
+class HeadMarkup:
+    """ASGI middleware: puts markup at the beginning of the head of HTML pages.
+
+    Gradio's own `head` is added by its script, after it has chosen the language.
+    """
+
+    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], markup: str) -> None:
+        self._app = app
+        self._markup = markup.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the call on; change the answer if it is HTML."""
+        if scope["type"] != "http" or scope.get("method") != "GET":
+            await self._app(scope, receive, send)
+            return
+        start: MutableMapping[str, Any] = {}
+        body = b""
+
+        async def send_changed(message: MutableMapping[str, Any]) -> None:
+            nonlocal body
+            if message["type"] == "http.response.start":
+                headers = dict(message.get("headers", []))
+                if headers.get(b"content-type", b"").startswith(b"text/html"):
+                    start.update(message)
+                    return
+            if not start:
+                await send(message)
+                return
+            body += message.get("body", b"")
+            if message.get("more_body"):
+                return
+            whole = body.replace(b"<head>", b"<head>" + self._markup, 1)
+            kept = [(key, value) for key, value in start.get("headers", []) if key != b"content-length"]
+            await send({**start, "headers": [*kept, (b"content-length", str(len(whole)).encode())]})
+            await send({**message, "body": whole})
+
+        await self._app(scope, receive, send_changed)
+
+
 def _cookie(scope: Scope, name: str) -> str:
     for key, value in scope.get("headers", []):
         if key == b"cookie":

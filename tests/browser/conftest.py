@@ -48,7 +48,7 @@ def open_page(browser: Any, server: Server) -> Iterator[Callable[..., Any]]:
             context = browser.new_context(**{"locale": "en-US", **settings})
             stack.callback(context.close)
             page = context.new_page()
-            page.set_default_timeout(30_000)
+            page.set_default_timeout(60_000)
             page.goto(url or server.url)
             page.wait_for_selector("#convert-start")
             return page

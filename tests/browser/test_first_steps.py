@@ -65,7 +65,7 @@ def test_text_renamed_to_mp3_gets_the_sentence(page: Any, tmp_path: Path) -> Non
 
 def test_a_song_is_converted_and_shown_after_a_reload(page: Any, song: Path) -> None:
     give(page, song)
-    page.wait_for_selector("#convert-source audio, #convert-source #waveform")
+    page.wait_for_selector("#convert-source [data-testid=download-link]")
     without_separation(page)
     page.click("#convert-start")
     page.wait_for_selector("#convert-job [data-state=done]", timeout=90_000)
@@ -84,7 +84,7 @@ def test_cancel_in_the_middle_and_another_user_sees_nothing(
 
     page, other = open_page(), open_page()
     give(page, write(tmp_path / "long.wav", np.tile(sung(8.0), 8)))
-    page.wait_for_selector("#convert-source audio, #convert-source #waveform")
+    page.wait_for_selector("#convert-source [data-testid=download-link]")
     page.click("#convert-start")
     page.wait_for_selector("#convert-job [data-state=running]", timeout=30_000)
     page.click("#convert-cancel")

@@ -150,7 +150,7 @@ class JobQueue:
         """One job. SvcError when the owner has none of that id."""
         with self._lock:
             job, folder, state = self._own(owner, job_id)
-            return folder.view(job, state, self._place(job.id), self._pausable(job))
+            return self._view(job, folder, state)
 
     def listing(
         self, owner: str, kinds: Iterable[str] = (), states: Iterable[str] = (), most: int = 100
@@ -164,7 +164,7 @@ class JobQueue:
                 if job.owner == owner and (not kinds or job.kind in kinds) and (not states or state.state in states)
             ]
             found.sort(key=lambda entry: entry[0].created, reverse=True)
-            return [f.view(j, s, self._place(j.id), self._pausable(j)) for j, f, s in found[:most]]
+            return [self._view(*entry) for entry in found[:most]]
 
     def cancel(self, owner: str, job_id: str) -> JobView:
         """End it at once; nothing of its processes is left when this returns. One that has ended stays as it is."""
@@ -194,10 +194,10 @@ class JobQueue:
         return self.view(owner, job_id)
 
     def finish(self, owner: str, job_id: str) -> JobView:
-        """Have a running pausable job (a training) end early with what it has reached as its result."""
+        """Have a running finishable job (a training) end early with what it has reached as its result."""
         with self._lock:
             job, folder, state = self._own(owner, job_id)
-            if not self._pausable(job):
+            if not self._finishable(job):
                 raise SvcError("A job of this kind has no result before its end: cancel it, or wait.")
             if state.state == RUNNING:
                 folder.finish.touch()
@@ -254,8 +254,14 @@ class JobQueue:
         waiting = sorted(self._of(QUEUED), key=lambda entry: entry[2].queued)
         return next((at for at, entry in enumerate(waiting, 1) if entry[0].id == job_id), 0)
 
+    def _view(self, job: Job, folder: JobFolder, state: State) -> JobView:
+        return folder.view(job, state, self._place(job.id), self._pausable(job), self._finishable(job))
+
     def _pausable(self, job: Job) -> bool:
         return job.kind in self._kinds and self._kinds[job.kind].pausable
+
+    def _finishable(self, job: Job) -> bool:
+        return job.kind in self._kinds and self._kinds[job.kind].finishable
 
     def _requeue(self, job: Job, folder: JobFolder, state: State) -> None:
         folder.clear(keep_work=self._pausable(job))

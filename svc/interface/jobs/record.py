@@ -89,6 +89,7 @@ class JobView:
     error_id: str
     outputs: dict[str, Path]
     pausable: bool
+    finishable: bool = False
 
     @property
     def live(self) -> bool:
@@ -145,7 +146,7 @@ class JobFolder:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(exist_ok=True)
 
-    def view(self, job: Job, state: State, place: int, pausable: bool) -> JobView:
+    def view(self, job: Job, state: State, place: int, pausable: bool, finishable: bool = False) -> JobView:
         """The job as the page shows it."""
         progress = read_json(self.progress, {})
         end = state.ended or time.time()
@@ -173,6 +174,7 @@ class JobFolder:
             error_id=state.error_id,
             outputs=outputs if state.state not in (CANCELLED, FAILED) else {},
             pausable=pausable,
+            finishable=finishable,
         )
 
     def new_events(self, after: int) -> list[dict[str, Any]]:

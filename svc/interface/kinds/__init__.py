@@ -8,16 +8,21 @@ class Kind:
     """One kind of job.
 
     target: "module:function", called as function(context) in the worker process and returning plain data for JSON.
-    warm: runs in the process that keeps models loaded between jobs. pausable: on SIGTERM it saves what it has and
-    raises InterruptedBySignal, and running it again goes on from there; what it wrote is then kept by `retry` as well.
+    warm: runs in the process that keeps models loaded between jobs. pausable: SIGTERM may end it, and running it again
+    goes on from what it saved in work/, which `retry` then keeps; what would be lost it saves first, and raises
+    InterruptedBySignal. finishable: such a one that can end early with a result, see JobContext.finish_wanted.
     """
 
     target: str
     warm: bool = False
     pausable: bool = False
+    finishable: bool = False
 
 
 KINDS: dict[str, Kind] = {
     "convert": Kind("svc.interface.kinds.convert:convert", warm=True),
-    "train": Kind("svc.interface.kinds.train:train", pausable=True),
+    "prepare": Kind("svc.interface.kinds.prepare:prepare", pausable=True),
+    "train": Kind("svc.interface.kinds.train:train", pausable=True, finishable=True),
+    "batch": Kind("svc.interface.kinds.batch:batch", warm=True, pausable=True),
+    "separate": Kind("svc.interface.kinds.separate:separate", pausable=True),
 }

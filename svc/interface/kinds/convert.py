@@ -5,9 +5,7 @@ from typing import Any
 
 from svc.config import ConvertOptions, build
 from svc.interface.jobs.context import JobContext
-
-# What a song's container is written as, where it cannot be written itself.
-FALLBACK_FORMAT = "wav"
+from svc.interface.kinds.gathering import song_format
 
 
 def convert(context: JobContext) -> dict[str, Any]:
@@ -27,7 +25,7 @@ def convert(context: JobContext) -> dict[str, Any]:
     seconds = float(context.settings.get("preview_seconds") or 0)
     if seconds:
         song = _beginning(song, context.work / "preview.wav", seconds)
-    target = context.outputs / f"mix.{_format(song, options)}"
+    target = context.outputs / f"mix.{song_format(song, options)}"
     stages = iter(SHARES.items())
     name, share = next(stages)
     begun, share_start = name, 0.0
@@ -44,16 +42,6 @@ def convert(context: JobContext) -> dict[str, Any]:
     report = convert_song(song, target, converter, options, progress).to_dict()
     del report["path"], report["source"]
     return {**report, "mix": target.name}
-
-
-def _format(song: Path, options: ConvertOptions) -> str:
-    from svc.audio.reading import probe
-    from svc.conversion.batch import WRITABLE
-
-    if options.format != "keep":
-        return options.format
-    container = probe(song).container
-    return container if container in WRITABLE else FALLBACK_FORMAT
 
 
 def _beginning(song: Path, target: Path, seconds: float) -> Path:

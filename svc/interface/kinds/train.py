@@ -1,15 +1,18 @@
 """Training a voice, with pause, resume and an early end that still gives a voice."""
 
-import os
-import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 from svc.config import Config, load_config, merge
+from svc.data.manifest import MANIFEST_NAME, PreparedDataset
+from svc.data.selection import exclude_slices
 from svc.errors import InterruptedBySignal, SvcError
 from svc.interface.disk import read_json, write_json
+from svc.interface.files import slug
 from svc.interface.jobs.context import JobContext
+from svc.interface.kinds.gathering import link
+from svc.interface.kinds.prepare import DATASET, prepare_songs
 from svc.interface.voices import add_voice
 
 PREPARE_SHARE = 0.25
@@ -20,9 +23,10 @@ def train(context: JobContext) -> dict[str, Any]:
     """Inputs "dataset" (a prepared folder) or "song-000", "song-001" ...; "base", a voice to start from, if wanted.
 
     Settings: "singer" (name shown for the voice), "recipe", "settings" (nested, over the recipe; train.max_minutes
-    counts over all pauses). Events: "losses" (step, total, losses, speed, seconds_left), "message".
-    Everything lies in work/: songs/, dataset/, run/ (with TensorBoard logs and samples). The voice goes to the user's
-    library. Returns voice (its id there), steps, metrics.
+    counts over all pauses), "excluded" (ids of slices of the given dataset to leave out). Events: "losses" (step,
+    total, losses, speed, seconds_left), "message". Everything lies in work/: songs/, dataset/ (of a given one, links),
+    run/ (with TensorBoard logs and samples). The voice goes to the user's library, and can be downloaded. Returns voice
+    (its id there), steps, metrics.
     """
     from svc.checkpoint.resume import list_states
     from svc.conversion.converter import resolve_device
@@ -33,7 +37,8 @@ def train(context: JobContext) -> dict[str, Any]:
     run = RunFolder(context.work / "run")
     dataset = _dataset(context, config, device)
     base = context.input("base") if context.has_input("base") else None
-    context.stage("training", PREPARE_SHARE, 1 - PREPARE_SHARE)
+    share = 0.0 if context.has_input("dataset") else PREPARE_SHARE
+    context.stage("training", share, 1 - share)
     if context.finish_wanted:
         result = _finish_now(run, dataset, config, device)
     else:
@@ -57,6 +62,7 @@ def train(context: JobContext) -> dict[str, Any]:
             result = _finish_now(run, dataset, config, device)
     title = str(context.settings.get("singer") or context.title)
     voice = add_voice(context.home, result.voice_path, title)
+    link(result.voice_path, context.outputs / f"{slug(title)}.safetensors")
     return {"voice": voice, "steps": result.steps, "metrics": result.metrics}
 
 
@@ -68,28 +74,21 @@ def _config(context: JobContext) -> Config:
 
 def _dataset(context: JobContext, config: Config, device: str) -> Path:
     """The prepared dataset: the one given, or what preparing the songs gives (again only what is missing)."""
-    from svc.data.prepare import prepare_dataset
-
-    if context.has_input("dataset"):
-        return context.input("dataset")
-    songs = context.inputs("song-")
-    if not songs:
-        raise SvcError("There is nothing to train on: add some songs of the singer.")
-    # The singer of the voice is called as the folder is.
-    raw = context.work / "songs" / context.settings.get("singer_folder", "singer")
-    raw.mkdir(parents=True, exist_ok=True)
-    for index, song in enumerate(songs):
-        link = raw / f"{index:03d}{song.suffix}"
-        if not link.exists():
-            try:
-                os.link(song, link)
-            except OSError:
-                shutil.copyfile(song, link)
-    context.stage("preparing", 0.0, PREPARE_SHARE)
-    prepared = prepare_dataset(raw, context.work / "dataset", config, device=device, progress=context.progress)
-    for warning in prepared.warnings:
-        context.message(warning)
-    return context.work / "dataset"
+    if not context.has_input("dataset"):
+        prepare_songs(context, config, device, PREPARE_SHARE)
+        return context.work / DATASET
+    own = context.work / DATASET
+    if not (own / MANIFEST_NAME).is_file():
+        # Links of its own: another choice of slices, or the dataset's end, does not disturb a training under way.
+        given = context.input("dataset")
+        for path in sorted((given / "store").rglob("*.npy")):
+            link(path, own / path.relative_to(given))
+        # The last one, so that half a folder is no dataset; it is only ever replaced, so the given one stays as it is.
+        link(given / MANIFEST_NAME, own / MANIFEST_NAME)
+    excluded = context.settings.get("excluded") or []
+    if set(excluded) != PreparedDataset.open(own).excluded:
+        exclude_slices(own, excluded)
+    return own
 
 
 def _finish_now(run: Any, dataset: Path, config: Config, device: str) -> Any:

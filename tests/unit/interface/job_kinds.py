@@ -76,5 +76,5 @@ TEST_KINDS = {
     "broken": Kind("job_kinds:broken"),
     "dies": Kind("job_kinds:dies"),
     "hungry": Kind("job_kinds:hungry", warm=True),
-    "counting": Kind("job_kinds:counting", pausable=True),
+    "counting": Kind("job_kinds:counting", pausable=True, finishable=True),
 }

@@ -64,3 +64,27 @@ def test_errors_become_sentences(caplog: pytest.LogCaptureFixture) -> None:
         shown(fails)(RuntimeError("secret"))
     assert "secret" not in unknown.value.message and "number" in unknown.value.message
     assert "secret" in caplog.text
+
+
+def test_markup_goes_into_html_only_with_the_right_length() -> None:
+    from svc.interface.users import HeadMarkup
+
+    def answer(kind: bytes) -> list[dict]:
+        async def app(scope, receive, send) -> None:
+            headers = [(b"content-type", kind), (b"content-length", b"13")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": b"<head>", "more_body": True})
+            await send({"type": "http.response.body", "body": b"</head>"})
+
+        sent: list[dict] = []
+
+        async def send(message: dict) -> None:
+            sent.append(message)
+
+        asyncio.run(HeadMarkup(app, "<x>")({"type": "http", "method": "GET", "headers": []}, None, send))
+        return sent
+
+    page = answer(b"text/html; charset=utf-8")
+    assert [m.get("body") for m in page] == [None, b"<head><x></head>"]
+    assert dict(page[0]["headers"])[b"content-length"] == b"16"
+    assert [m.get("body") for m in answer(b"application/json")] == [None, b"<head>", b"</head>"]

@@ -1,0 +1,71 @@
+"""Many songs in one box: dropped together, each checked by its content, those that are no songs named with the reason."""
+
+import html
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from svc.errors import SvcError
+from svc.interface.files import StoredFile, clean_label
+from svc.interface.jobblock import clock
+from svc.interface.page import Page
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+MOST_SONGS = 500
+
+
+class SongList:
+    """An upload box and the table of what was taken. `ids` holds the stored files' ids, in order, for handlers."""
+
+    def __init__(self, page: Page, name: str, label_key: str) -> None:
+        import gradio as gr
+
+        self._page = page
+        self.upload = gr.File(label=page.text(label_key), file_count="multiple", elem_id=f"{name}-songs")
+        self.ids = gr.Textbox("", label=page.text("songs.ids"), visible=False, elem_id=f"{name}-ids")
+        self.shown = gr.HTML("", elem_id=f"{name}-list")
+        taken = gr.State({})
+
+        def arrived(paths: list[str] | None, known: dict[str, str], request: gr.Request) -> list[Any]:
+            files = page.files(request)
+            kept: dict[str, str] = {}
+            refused: list[str] = []
+            for path in (paths or [])[:MOST_SONGS]:
+                try:
+                    kept[path] = known.get(path) or files.add_audio(path).id
+                except SvcError as error:
+                    refused.append(str(error))
+            stored = [files.get(file_id) for file_id in kept.values()]
+            return [" ".join(kept.values()), self._table(stored, refused, request), kept]
+
+        page.on(self.upload.change, arrived, [self.upload, taken], [self.ids, self.shown, taken])
+
+    def stored(self, ids: str, request: "gr.Request") -> list[StoredFile]:
+        """The songs of these ids; FileRefused for one that the user has not. Ids may be parted by commas too."""
+        wanted = (ids or "").replace(",", " ").split()
+        return [self._page.files(request).get(file_id) for file_id in wanted[:MOST_SONGS]]
+
+    def _table(self, stored: Sequence[StoredFile], refused: Sequence[str], request: "gr.Request") -> str:
+        rows = "".join(
+            f"<tr><td>{html.escape(clean_label(song.label))}</td><td>{clock(song.seconds or 0)}</td></tr>"
+            for song in stored
+        )
+        total = clock(sum(song.seconds or 0 for song in stored))
+        words = html.escape(self._page.say(request, "songs.count", count=len(stored), time=total))
+        table = (
+            f'<div class="svc-scroll svc-low"><table class="svc-table"><tbody>{rows}</tbody></table></div>'
+            f"<p>{words}</p>"
+            if stored
+            else ""
+        )
+        problems = "".join(f'<p class="svc-error" role="alert">{html.escape(sentence)}</p>' for sentence in refused)
+        return problems + table
+
+
+def inputs_of(songs: Sequence[StoredFile]) -> dict[str, Any]:
+    """The songs as `inputs` and `labels` of Page.submit."""
+    return {
+        "inputs": {f"song-{index:03d}": song.path for index, song in enumerate(songs)},
+        "labels": {song.path: song.label for song in songs},
+    }
