@@ -107,6 +107,8 @@ DISCRIMINATORS = Registry(
     "discriminator",
     {
         "mpd_msd": "svc.models.discriminators.mpd_msd:MpdMsd",
+        "mpd_msd_rvc_v1": "svc.models.discriminators.mpd_msd:RvcV1Discriminator",
+        "mpd_msd_rvc_v2": "svc.models.discriminators.mpd_msd:RvcV2Discriminator",
         "light": "svc.models.discriminators.light:LightDiscriminator",
         "mrd": "svc.models.discriminators.multi_resolution:MultiResolutionDiscriminator",
     },

@@ -36,7 +36,7 @@ def check(*, voice: Path | None = None, dataset: Path | None = None, json: Json 
     Parameters
     ----------
     voice
-        A voice file to check.
+        A voice file to check, also of so-vits-svc, RVC or Applio.
     dataset
         A prepared dataset to check, against the voice when both are given.
     """
@@ -112,14 +112,14 @@ def _weights() -> list[dict[str, Any]]:
 
 
 def _fit(voice: Path | None, dataset: Path | None) -> list[dict[str, Any]]:
-    from svc.checkpoint.voice import load_voice
+    from svc.checkpoint.importers.opening import open_voice
     from svc.data.manifest import PreparedDataset
     from svc.errors import SvcError
 
     found, spec = [], None
     try:
         if voice:
-            loaded = load_voice(voice)
+            loaded = open_voice(voice)
             loaded.build("cpu")
             spec = loaded.spec
             megabytes = sum(t.numel() * 4 for t in loaded.state.values()) / 2**20

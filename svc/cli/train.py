@@ -8,11 +8,27 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from svc.cli.console import emit, say, stage
-from svc.cli.options import Device, Json, Overrides, Recipe, Separate, pick_device, require_exists, resolve_config
+from svc.cli.options import (
+    Device,
+    Json,
+    Overrides,
+    Recipe,
+    Separate,
+    UsageError,
+    pick_device,
+    require_exists,
+    resolve_config,
+)
 from svc.cli.prepare import prepare_and_tell
 from svc.config import Config
 
-Base = Annotated[str, Parameter(help="Voice file to start from, 'builtin' for the one that ships, or 'none'.")]
+Base = Annotated[
+    str,
+    Parameter(
+        help="Voice file to start from, also a G_*.pth of so-vits-svc (its config.json beside it) or a file of RVC; "
+        "'builtin' for the one that ships, or 'none'."
+    ),
+]
 
 
 def train(
@@ -42,7 +58,8 @@ def train(
     run
         Name of the run; everything is written to runs/NAME.
     base_discriminator
-        Discriminators to start from: the discriminator.safetensors of the base voice's run.
+        Discriminators to start from: the discriminator.safetensors of the base voice's run, or the D_*.pth of
+        so-vits-svc or RVC.
     max_minutes
         Stop training after this many minutes.
     max_steps
@@ -58,6 +75,7 @@ def train(
     start = Start(base_path(base), base_discriminator, "previous" if resume_previous else resume)
     chosen = pick_device(device)
     _fail_early(place, start)
+    resolved = _adopted(resolved, start, settings)
     dataset = prepared_dataset(singer_dir, place, resolved, chosen)
     result = run_training(dataset, place, resolved, start, chosen)
     summary = {
@@ -82,13 +100,29 @@ class Start:
 
 def _fail_early(place: Path, start: Start) -> None:
     """What training would refuse is refused before the minutes that preparing takes."""
-    from svc.checkpoint.voice import load_voice
     from svc.training.run_folder import RunFolder
 
     if not start.resume:
         RunFolder(place).require_new()
+
+
+def _adopted(config: Config, start: Start, settings: Overrides | None) -> Config:
+    """`config`, with what a base of another program decides."""
+    from svc.checkpoint.importers.opening import is_foreign
+    from svc.training.adoption import adopt, adopt_discriminators, is_imported, open_base
+
     if start.base is not None:
-        load_voice(start.base)
+        voice = open_base(start.base)
+        given = settings.model_dump(exclude_unset=True) if settings is not None else {}
+        if is_imported(voice) and (given.get("model") or given.get("features")):
+            raise UsageError(
+                f"The model and the features of {start.base} are those of the program that made it: leave out settings "
+                "that begin with --model or --features."
+            )
+        config = adopt(config, voice)
+    if start.discriminator is not None and is_foreign(start.discriminator):
+        config = adopt_discriminators(config, start.discriminator)
+    return config
 
 
 def prepared_dataset(singer_dir: Path, place: Path, config: Config, device: str) -> Path:

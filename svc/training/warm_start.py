@@ -8,12 +8,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from svc.checkpoint.voice import Voice, load_voice
+from svc.checkpoint.importers.keys import discriminator_state
+from svc.checkpoint.importers.opening import is_foreign
+from svc.checkpoint.voice import TRAINING_PREFIX, Voice
 from svc.config import ModelConfig
 from svc.errors import CheckpointError
 from svc.features.spec import FeatureSpec
 from svc.models.vits.voice_model import VoiceModel
 from svc.progress import some
+from svc.safe_read import check_keys
+from svc.training.adoption import foreign_discriminators, foreign_name, is_imported, open_base
 from svc.training.progress import MessageSink
 from svc.training.state import DiscriminatorSet
 
@@ -27,16 +31,25 @@ def start_from_voice(
 ) -> dict[str, str]:
     """Copy a base voice's weights into `model`; what names the base for the new voice's provenance.
 
-    Every weight must have the shape the model asks for, except the speaker table: singers known to the base
-    by the same name keep their row, others start at the mean of the base's rows, and a message names them.
-    Raises SpecMismatchError when the base was made for other features, CheckpointError when it lacks its
-    training parts or has other model settings.
+    The base is a voice of ours or of another program; one of another program that was saved without its posterior
+    encoder gets a new one, and a message says so. Every weight must have the shape the model asks for, except the
+    speaker table: singers known to the base by the same name keep their row, others start at the mean of the base's
+    rows, and a message names them. Raises SpecMismatchError when the base was made for other features, CheckpointError
+    when it lacks its training parts or has other model settings.
     """
-    base = load_voice(path)
+    base = open_base(path)
     spec.require(base.spec, f"The base voice {path}")
     _require_settings(base.config, model.config, path)
     wanted = model.state_dict()
     missing = sorted(set(wanted) - set(base.state))
+    new: list[str] = []
+    if is_imported(base) and not base.has_training_parts:
+        new = [name for name in missing if name.startswith(TRAINING_PREFIX)]
+        missing = [name for name in missing if name not in new]
+        messages(
+            f"The base voice {path} was saved without its posterior encoder, which starts from random weights: give "
+            "the training time, or start from the G_*.pth of the same training."
+        )
     if missing:
         raise CheckpointError(
             f"The base voice {path} lacks {len(missing)} weights needed for training (first: {missing[0]}): "
@@ -45,7 +58,8 @@ def start_from_voice(
     foreign = sorted(set(base.state) - set(wanted))
     if foreign:
         raise CheckpointError(f"The base voice {path} holds {len(foreign)} unknown weights (first: {foreign[0]}).")
-    taken = {name: base.state[name] for name in wanted if name != SPEAKER_TABLE}
+    taken = {name: base.state[name] for name in wanted if name != SPEAKER_TABLE and name not in new}
+    taken |= {name: wanted[name] for name in new}
     taken[SPEAKER_TABLE] = _speaker_rows(base, speakers, messages)
     for name, tensor in taken.items():
         if tensor.shape != wanted[name].shape:
@@ -104,9 +118,14 @@ def save_discriminator(path: Path, discriminator: DiscriminatorSet, step: int) -
 
 
 def load_discriminator(path: Path, discriminator: DiscriminatorSet) -> None:
-    """Copy the weights of a file of `save_discriminator`; CheckpointError unless names and shapes are the same."""
+    """Copy the weights of a file of `save_discriminator`, or of a D_*.pth of so-vits-svc or RVC.
+
+    Raises CheckpointError unless names and shapes are the same.
+    """
     from safetensors import SafetensorError, safe_open
 
+    if is_foreign(path):
+        return _load_foreign_discriminator(path, discriminator)
     try:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {}).get("svc", "{}"))
@@ -129,3 +148,19 @@ def load_discriminator(path: Path, discriminator: DiscriminatorSet) -> None:
         raise CheckpointError(
             f"The base discriminator {path} does not fit: {str(error).splitlines()[1].strip()}"
         ) from error
+
+
+def _load_foreign_discriminator(path: Path, discriminator: DiscriminatorSet) -> None:
+    state = foreign_discriminators(path)
+    name = foreign_name(state, path)
+    if name not in discriminator.members:
+        raise CheckpointError(
+            f"The base discriminator {path} is of {name}, the settings ask for {', '.join(discriminator.members)}: "
+            f"set train.discriminator {name}."
+        )
+    member = discriminator.members[name]
+    if not all(isinstance(value, Tensor) for value in state.values()):
+        raise CheckpointError(f"{path} holds other things than tensors: get the file again from its source.")
+    tensors = discriminator_state(dict(state))
+    check_keys(tensors, {key: tuple(value.shape) for key, value in member.state_dict().items()}, str(path))
+    member.load_state_dict(tensors)

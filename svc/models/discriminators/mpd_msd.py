@@ -85,3 +85,17 @@ class MpdMsd(nn.Module):
         audio (B, 1, N), N > the longest period.
         """
         return [discriminator(audio) for discriminator in self.discriminators]
+
+
+class RvcV1Discriminator(MpdMsd):
+    """The set that RVC v1 trains against, 55.0 M parameters."""
+
+    def __init__(self) -> None:
+        super().__init__((2, 3, 5, 7, 11, 17))
+
+
+class RvcV2Discriminator(MpdMsd):
+    """The set that RVC v2 trains against, 71.4 M parameters."""
+
+    def __init__(self) -> None:
+        super().__init__((2, 3, 5, 7, 11, 17, 23, 37))
