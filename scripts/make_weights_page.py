@@ -43,6 +43,31 @@ publish what you made with them. "Command" (a line of Python where there is no c
 version does not read the file.
 """
 
+NOTES = {
+    "Judges": "They measure results. Nothing here may train or condition a voice.",
+    "F0 estimators": """\
+`fcpe`, `crepe`, `crepe_tiny`, `harvest` and `dio` come with the packages that the toolkit installs, `swift_f0` and
+`praat` with the extras of those names (`pip install 'svc-toolkit[pitch,praat]'`); `fused` is a vote of two of them. The
+files below are yours to bring. Features remember which file they were measured with, and refuse another one.""",
+    "Vocoders": """\
+A vocoder makes sound from mel spectrograms: for copy-synthesis and comparison. Weights under CC BY-NC-SA are for you to
+bring and to use within that licence; the toolkit says so when it loads one (`Vocoder.licence`).""",
+    "Separation": """\
+`svc separate --model` takes a name of this table, the path of any such file, or the name of a file in
+`pretrain/roformer/`, `mdx/`, `vr/` or `demucs/`. In a recipe it is `prepare.separate_model`, in a conversion
+`--separate-model`. Models against reverberation or noise, or for the lead alone, work likewise: what is wanted is
+written as vocals, the rest as accompaniment, and the two sum to the input. `--method lead` (also `--separate lead`
+and `prepare.separate: lead`) runs three models in a row: vocals (your model, else Spleeter), then the lead without
+backing vocals, then without reverberation. One that is missing is named with the line that gets it, never left out.
+
+**Which RoFormer classes.** Our own, not those of the package `pymss-core` (MIT). Files that people have were trained
+with Music-Source-Separation-Training, and two facts of its classes are in no yaml. Its BS-RoFormer always silences
+the lowest bin (`zero_dc`); pymss-core 0.1.14 does so only when told, and comes out 8 % off the original's output
+(4e-7 off when told). Its Mel-band class counts hidden layers of a mask (`mask_estimator_depth: 2` is three linear
+layers); pymss-core counts linear layers, and refuses such weights (5e-7 off with `mlp_hidden_layers=2`). We follow
+the original in the first, and in the second read the layers off the weights, which is right for either count.""",
+}
+
 
 def render() -> str:
     """The whole page."""
@@ -55,8 +80,8 @@ def render() -> str:
         )
     for title, entries in GROUPS.items():
         lines += ["", f"## {title}", ""]
-        if title == "Judges":
-            lines += ["They measure results. Nothing here may train or condition a voice.", ""]
+        if title in NOTES:
+            lines += [NOTES[title], ""]
         lines += ["| name | what | licence | where to get it | command |", "|---|---|---|---|---|"]
         lines += [_row(entry) for entry in entries]
     lines += ["", "## Files", "", "Places below `pretrain/`, and what is known of each file.", ""]

@@ -65,6 +65,9 @@ class PrepareConfig(Settings):
     """How raw songs become training slices."""
 
     separate: str = choice(SEPARATORS, "spleeter", "How vocals are taken out of songs; 'none' for dry vocals.")
+    separate_model: str | None = Field(
+        None, description="Model that takes them out: a file, a name of `svc weights list`, or of a file in pretrain/."
+    )
     slicer: str = choice(SLICERS, "quiet", "How recordings are cut.")
     slice_min_seconds: float = Field(5.0, ge=1, le=30, description="Shortest slice in seconds.")
     slice_max_seconds: float = Field(15.0, ge=2, le=60, description="Longest slice in seconds.")
@@ -227,6 +230,9 @@ class ConvertOptions(Settings):
         0.33, ge=0, le=1, description="Share of the source's own breaths and unvoiced consonants kept in the result."
     )
     separate: str = choice(SEPARATORS, "spleeter", "How vocals are taken out; 'none' if the input is vocals only.")
+    separate_model: str | None = Field(
+        None, description="Model that takes them out: a file, a name of `svc weights list`, or of a file in pretrain/."
+    )
     vocals_db: float = Field(0.0, ge=-60, le=24, description="Gain of the converted vocals in the remix, in dB.")
     accompaniment_db: float = Field(0.0, ge=-60, le=24, description="Gain of the accompaniment in the remix, in dB.")
     vocals_only: bool = Field(False, description="Write the converted vocals without the accompaniment.")

@@ -89,6 +89,7 @@ SEPARATORS = Registry(
         "roformer": "svc.separation.roformer:Roformer",
         "mdx": "svc.separation.mdx:Mdx",
         "vr": "svc.separation.vr:Vr",
+        "lead": "svc.separation.lead:Lead",
         "basic": "svc.separation.basic:Basic",
         "none": "svc.separation.none:NoSeparation",
     },

@@ -95,7 +95,7 @@ def _convert_all(
             report = convert_song(path, made, converter, options)
             pairs.append(
                 EvaluationPair(
-                    source=_vocals(path, options.separate, device),
+                    source=_vocals(path, options, device),
                     converted=read_audio(made),
                     transpose_semitones=report.transpose_semitones,
                     text=words.get(path.name) or words.get(path.stem),
@@ -108,12 +108,11 @@ def _convert_all(
     return pairs
 
 
-def _vocals(path: Path, method: str, device: str):
+def _vocals(path: Path, options: ConvertOptions, device: str):
     from svc.audio.reading import read_audio
-    from svc.registry import SEPARATORS
+    from svc.separation.choosing import create_separator
 
-    audio = read_audio(path)
-    return audio if method == "none" else SEPARATORS.create(method, device=device).separate(audio).vocals
+    return create_separator(options.separate, options.separate_model, device).separate(read_audio(path)).vocals
 
 
 def _parallel_take(folder: Path | None, path: Path):

@@ -9,18 +9,28 @@ from svc.cli.console import emit, failure, say, stage
 from svc.cli.options import Device, Json, UsageError, pick_device
 from svc.registry import SEPARATORS
 
-Method = Annotated[str, Parameter(help=f"One of: {', '.join(SEPARATORS.names())}.")]
+Method = Annotated[
+    str | None, Parameter(help=f"One of: {', '.join(SEPARATORS.names())}. Default: the model's, else spleeter.")
+]
+Model = Annotated[
+    str | None,
+    Parameter(help="A model file, a name of `svc weights list`, or the name of a file in pretrain/METHOD/."),
+]
 
 
 def separate(
     *inputs: Path,
     output: Path,
-    method: Method = "spleeter",
+    method: Method = None,
+    model: Model = None,
     format: Literal["wav", "flac"] = "wav",
     device: Device = "auto",
     json: Json = False,
 ) -> int:
     """Take songs apart into vocals and accompaniment; the two sum to the input.
+
+    A model that parts the lead from backing vocals, or a voice from noise or reverberation, writes what is wanted as
+    vocals and the rest as accompaniment.
 
     Parameters
     ----------
@@ -34,18 +44,21 @@ def separate(
     """
     if not inputs:
         raise UsageError("Nothing to separate: name at least one song or folder.")
+    from svc.separation.choosing import DEFAULT, choose
     from svc.separation.folder import separate_files
 
-    say(f"{method}: {SEPARATORS.load(method).quality_note}")
+    chosen = choose(method or DEFAULT, model)
+    say(f"{chosen}: {SEPARATORS.load(chosen.method).quality_note.partition(': ')[2]}")
     with stage("Separating") as update:
-        chosen = pick_device(device)
-        results = separate_files(inputs, output, method, device=chosen, progress=update, file_format=format)
+        results = separate_files(inputs, output, chosen, pick_device(device), progress=update, file_format=format)
     for r in results:
         if not r.ok:
             say(failure(r.path, r.reason))
         elif r.reason:
             say(f"Note: {r.path}: {r.reason}")
-    emit({"method": method, "results": [_plain(r) for r in results]}, json, _table(results))
+    files = [str(path) for path in chosen.files]
+    result = {"method": chosen.method, "models": files, "results": [_plain(r) for r in results]}
+    emit(result, json, _table(results))
     return 0 if all(r.ok for r in results) else 1
 
 

@@ -166,7 +166,7 @@ class SongJob:
 
     def _separate(self, progress: Progress) -> tuple[RawFile, VocalImage]:
         """The vocals at the song's rate and channels, and their stereo image."""
-        from svc.registry import SEPARATORS
+        from svc.separation.choosing import create_separator
         from svc.separation.separator import Source
 
         vocals, meter = self._file("vocals.f32", self.channels), ImageMeter(self.rate, self.channels)
@@ -182,7 +182,8 @@ class SongJob:
         method = self.options.separate
         song = Source(self.rate, self.channels, self.info.frames, blocks)
         try:
-            SEPARATORS.create(method, device=self.converter.device).separate_stream(song, keep, progress)
+            separator = create_separator(method, self.options.separate_model, self.converter.device)
+            separator.separate_stream(song, keep, progress)
         except SvcError:
             raise
         except Exception as error:

@@ -71,7 +71,7 @@ def prepare_dataset(
         hashes = {s.name: hash_file(s.path) for s in sources}
         tell(HASHING_SHARE)
         jobs = _distinct(sources, hashes)
-        store = FeatureStore(out_dir, spec, source_name(config.prepare.separate))
+        store = FeatureStore(out_dir, spec, source_name(config.prepare))
         store.remove_leftovers()
         results: dict[str, RecordingResult] = {}
         for result in _run(jobs, out_dir, spec, config.prepare, device, lambda v: tell(HASHING_SHARE + 0.97 * v)):

@@ -46,7 +46,7 @@ class RecordingPreparer:
         self.spec = spec
         self.config = config
         self.device = device
-        self.store = FeatureStore(out_dir, spec, source_name(config.separate))
+        self.store = FeatureStore(out_dir, spec, source_name(config))
         self.extractor = FeatureExtractor(spec, device)
         self._separator: Any = None
 
@@ -120,11 +120,11 @@ class RecordingPreparer:
 
     def _separate(self, path: Path, progress: Progress) -> tuple[np.ndarray, int]:
         from svc.audio.reading import AudioReader
-        from svc.registry import SEPARATORS
+        from svc.separation.choosing import create_separator
         from svc.separation.separator import Source
 
         if self._separator is None:
-            self._separator = SEPARATORS.create(self.config.separate, device=self.device)
+            self._separator = create_separator(self.config.separate, self.config.separate_model, self.device)
         with AudioReader(path) as reader:
             info = reader.info
             growing = _Growing(info.frames)
@@ -227,12 +227,14 @@ class _Growing:
         return self._array[: self._length]
 
 
-def source_name(separate: str) -> str:
-    """What decides the vocals taken out of a recording: the method, and its weights if it has any."""
-    from svc.registry import SEPARATORS
+def source_name(config: PrepareConfig) -> str:
+    """What decides the vocals taken out of a recording: the method, and its weights if it has any.
 
-    weights = getattr(SEPARATORS.load(separate), "weights_sha256", "")
-    return f"{separate}:{weights[:16]}" if weights else separate
+    Raises ConfigError and WeightError as `svc.separation.choosing.choose` does.
+    """
+    from svc.separation.choosing import choose
+
+    return choose(config.separate, config.separate_model).identity()
 
 
 def on_frames(ranges: list[tuple[int, int]], length: int, hop_length: int) -> list[tuple[int, int]]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from svc.audio.signal import Audio
 from svc.errors import AudioError
-from svc.separation.demucs_weights import find_bag, load_models, require_package, weight_folder
+from svc.separation.demucs_weights import find_bag, load_models, require_package, signature_of, weight_folder
 from svc.separation.fifo import SampleFifo
 from svc.separation.separator import Progress, Separator, Source, VocalStream
 
@@ -20,8 +20,8 @@ OVERLAP = 0.25
 class Demucs(Separator):
     """Any of demucs' models (HTDemucs, HDemucs, Demucs, bags of them) from files in pretrain/demucs/ or pretrain/.
 
-    `model` is a bag's name or a file's signature; None takes the best one whose files are there. `folder` is another
-    place for them. Raises MissingExtraError without the package, WeightError without usable files.
+    `model` is a bag's name, a file's signature or its path; None takes the best one whose files are there. `folder`
+    is another place for them. Raises MissingExtraError without the package, WeightError without usable files.
 
     Computes what demucs' own `apply_model` computes with shifts 0 and overlap 0.25, segment by segment in flat memory.
     """
@@ -29,9 +29,11 @@ class Demucs(Separator):
     name = "demucs"
     quality_note = "demucs: a trained network of 2022; the cleanest vocals here, slow without a GPU."
 
-    def __init__(self, device: str = "cpu", model: str | None = None, folder: Path | None = None) -> None:
+    def __init__(self, device: str = "cpu", model: str | Path | None = None, folder: Path | None = None) -> None:
         super().__init__(device)
         require_package()
+        if isinstance(model, Path):
+            folder, model = model.parent, signature_of(model)
         place = weight_folder() if folder is None else Path(folder)
         bag = find_bag(model, place)
         self._models = load_models(bag, place, device)

@@ -1,17 +1,12 @@
-"""Finding, downloading and safely reading weight files of demucs (Défossez et al., MIT).
+"""Finding and safely reading weight files of demucs (Défossez et al., MIT); `svc weights get` brings them.
 
 A `.th` file is a pickle of `{klass, args, kwargs, state, training_args}`, named `<signature>-<sha256 prefix>.th`; a
 bag is a yaml file that lists signatures and weighs their sources. demucs itself unpickles such files without
 restriction; here only its model classes and `fractions.Fraction` may be named in them.
 """
 
-import hashlib
 import inspect
-import os
 import pickle
-import urllib.error
-import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,9 +16,8 @@ import torch
 
 from svc.errors import MissingExtraError, WeightError
 from svc.paths import pretrain_dir
-from svc.weights import sha256_of
+from svc.weights import WeightEntry, catalogue, sha256_of
 
-ROOT_URL = "https://dl.fbaipublicfiles.com/demucs/"
 PREFERRED = ("htdemucs_ft", "htdemucs", "mdx_extra", "hdemucs_mmi", "mdx")
 
 
@@ -53,7 +47,12 @@ def weight_folder() -> Path:
 
 def local_files(folder: Path) -> dict[str, Path]:
     """Weight files in `folder` by signature."""
-    return {path.stem.rsplit("-", 1)[0]: path for path in sorted(folder.glob("*.th"))}
+    return {signature_of(path): path for path in sorted(folder.glob("*.th"))}
+
+
+def signature_of(path: Path) -> str:
+    """What demucs calls a file: its name without the digits of its hash."""
+    return path.stem.rsplit("-", 1)[0]
 
 
 def find_bag(model: str | None, folder: Path) -> Bag:
@@ -145,93 +144,6 @@ def read_model(path: Path) -> torch.nn.Module:
     return model.float().eval().requires_grad_(False)
 
 
-def download_model(
-    model: str = "htdemucs",
-    folder: Path | None = None,
-    progress: Callable[[float], None] | None = None,
-    root_url: str = ROOT_URL,
-) -> Bag:
-    """Downloads the files of `model` that are not in `folder` yet, and returns its bag.
-
-    An interrupted download goes on where it stopped; a file gets its name only when its hash is right.
-    Raises WeightError for an unknown model, no connection or a wrong hash.
-    """
-    require_package()
-    folder = weight_folder() if folder is None else folder
-    addresses = _addresses()
-    bag = _named_bag(model, folder) or (Bag(model, (model,)) if model in addresses else None)
-    if bag is None:
-        raise WeightError(f"Unknown demucs model '{model}': choose one of {', '.join(PREFERRED)}.")
-    here = local_files(folder)
-    missing = [signature for signature in bag.signatures if signature not in here]
-    unknown = [signature for signature in missing if signature not in addresses]
-    if unknown:
-        raise WeightError(f"demucs offers no file for {', '.join(unknown)}: put it into {folder}/ yourself.")
-    folder.mkdir(parents=True, exist_ok=True)
-    for index, signature in enumerate(missing):
-        address = addresses[signature]
-
-        def part(done: float, index: int = index) -> None:
-            if progress is not None:
-                progress((index + done) / len(missing))
-
-        _download(root_url + address, folder / address.rpartition("/")[2], part)
-    if progress is not None:
-        progress(1.0)
-    return bag
-
-
-def _download(url: str, path: Path, progress: Callable[[float], None]) -> None:
-    partial = path.with_name(f"{path.name}.part")
-    checksum = path.stem.rpartition("-")[2]
-    done = partial.stat().st_size if partial.is_file() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
-    try:
-        with urllib.request.urlopen(request, timeout=30) as response:
-            if done and response.status != 206:  # the server cannot continue: from the start
-                done = 0
-            total = done + int(response.headers.get("Content-Length") or 0)
-            with open(partial, "ab" if done else "wb") as file:
-                while block := response.read(1 << 18):
-                    file.write(block)
-                    done += len(block)
-                    progress(min(1.0, done / total) if total else 0.0)
-    except urllib.error.HTTPError as error:
-        if error.code != 416:  # 416: everything was here already
-            raise _no_download(url, path, error) from error
-    except OSError as error:
-        raise _no_download(url, path, error) from error
-    if total_missing := _incomplete(partial, checksum):
-        raise WeightError(f"{url} {total_missing}: try again, or download it by hand into {path.parent}/.")
-    os.replace(partial, path)
-
-
-def _incomplete(partial: Path, checksum: str) -> str:
-    if hashlib.sha256(partial.read_bytes()).hexdigest().startswith(checksum):
-        return ""
-    partial.unlink()
-    return "arrived damaged"
-
-
-def _no_download(url: str, path: Path, error: Exception) -> WeightError:
-    return WeightError(f"Cannot download {url} ({error}): try again, or put the file into {path.parent}/ yourself.")
-
-
-def _addresses() -> dict[str, str]:
-    """Signature to address below the root, from the list that comes with demucs."""
-    import demucs
-
-    addresses, root = {}, ""
-    listing = Path(demucs.__file__).parent / "remote" / "files.txt"
-    for line in listing.read_text(encoding="utf-8").splitlines():
-        line = line.strip()
-        if line.startswith("root:"):
-            root = line.removeprefix("root:").strip()
-        elif line and not line.startswith("#"):
-            addresses[line.split("-", 1)[0]] = root + line
-    return addresses
-
-
 def _named_bag(name: str, folder: Path) -> Bag | None:
     """The bag `name` from a yaml file in `folder` or in the package; None when there is none."""
     import demucs
@@ -258,6 +170,13 @@ def _named_bag(name: str, folder: Path) -> Bag | None:
 
 
 def _advice(model: str, folder: Path) -> str:
-    bag, addresses = _named_bag(model, folder), _addresses()
-    files = [ROOT_URL + addresses[s] for s in (bag.signatures if bag else ()) if s in addresses]
-    return f"put {' and '.join(files) or 'its .th file'} into {folder}/, or choose the separation method 'spleeter'."
+    """What to do about files that are not there; those that the catalogue knows can be downloaded."""
+    bag = _named_bag(model, folder)
+    entry = next((entry for entry in catalogue() if bag and _signatures(entry) == set(bag.signatures)), None)
+    get = f"run  svc weights get {entry.name}  or " if entry else ""
+    what = " and ".join(file.name for file in entry.files) if entry else "its .th file"
+    return f"{get}put {what} into {folder}/, or choose the separation method 'spleeter'."
+
+
+def _signatures(entry: WeightEntry) -> set[str]:
+    return {signature_of(Path(file.path)) for file in entry.files if file.path.endswith(".th")}

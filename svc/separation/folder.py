@@ -15,12 +15,12 @@ import numpy as np
 from svc.audio.reading import AudioReader, find_audio
 from svc.audio.writing import AudioWriter
 from svc.errors import AudioError, ConfigError, SvcError
-from svc.registry import SEPARATORS
+from svc.separation.choosing import DEFAULT, Choice, choose
 from svc.separation.separator import BLOCK_SAMPLES, Progress, Separator, Source
 from svc.weights import sha256_of
 
 RECORD_NAME = "separation.json"
-RECORD_VERSION = 1
+RECORD_VERSION = 2
 FORMATS = ("wav", "flac")
 
 
@@ -39,11 +39,10 @@ class SeparatedFile:
 def separate_files(
     inputs: Sequence[Path | str],
     out_dir: Path | str,
-    method: str = "spleeter",
+    method: str | Choice = DEFAULT,
     device: str = "cpu",
     progress: Progress = None,
     file_format: str = "wav",
-    options: dict[str, Any] | None = None,
 ) -> list[SeparatedFile]:
     """Separates files and folders (recursively) into `out_dir/vocals/` and `out_dir/accompaniment/`.
 
@@ -51,17 +50,18 @@ def separate_files(
     their ending alone, it is kept (`song.mp3.wav`), and inputs that would still meet get `-2`, `-3` ... Files are
     read and written in blocks, so their length does not matter. `wav` is 32-bit float and sums to the input to
     float rounding; `flac` has 24 bits, and where a stem exceeds full scale it is limited and the result's `reason`
-    says so. `options` go to the separator (`model`, `folder` for demucs).
+    says so. `method` is a registered name, or a Choice, which may name a model.
 
-    A file that is finished is skipped: its hash, the method and its options are those recorded in
+    A file that is finished is skipped: its hash, the method and the hash of its weights are those recorded in
     `out_dir/separation.json`, and both stems are there. A bad file is named in its result and the others go on.
     Raises ConfigError for an unknown method or format, and what the method raises without its package or weights.
     """
     if file_format not in FORMATS:
         raise ConfigError(f"Unknown format '{file_format}' for stems: choose one of {', '.join(FORMATS)}.")
     out = Path(out_dir)
-    separator: Separator = SEPARATORS.create(method, device, **(options or {}))
-    record = _Record(out, {"method": method, "options": str(sorted((options or {}).items())), "format": file_format})
+    choice = method if isinstance(method, Choice) else choose(method)
+    separator = choice.create(device)
+    record = _Record(out, {"method": choice.method, "weights": choice.identity(), "format": file_format})
     jobs, results = _plan(inputs, out)
     for index, (path, relative) in enumerate(jobs):
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from svc.errors import CheckpointError, MissingExtraError
-from svc.separation.model_files import find_entry, find_model, is_vocals
+from svc.separation.model_files import Stem, entry_stem, find_entry, find_model, kind_or_none, require_vocals
 from svc.separation.separator import Separator, VocalStream
 
 HOP = 1024
@@ -39,24 +39,37 @@ class Mdx(Separator):
     """An `.onnx` in pretrain/mdx/ beside UVR's list of models (`model_data.json` or `mdx_model_data.json`).
 
     Instead of the list, `<model>.json` may hold the model's entry alone. `model` is the file's name where there are
-    several, `folder` another place. `denoise` runs each chunk a second time upside down and averages. The gain is
-    UVR's: vocals are the output times `compensate`. Raises MissingExtraError without onnxruntime, WeightError without
-    a model or its entry, CheckpointError for a file that is no such network.
+    several, or its path, `folder` another place. `denoise` runs each chunk a second time upside down and averages. The
+    gain is UVR's: vocals are the output times `compensate`. Raises MissingExtraError without onnxruntime, WeightError
+    without a model or its entry, CheckpointError for a file that is no such network.
     """
 
     name = "mdx"
     quality_note = "mdx: a trained network of 2021 to 2023 from your own file; clean vocals, moderate speed on a CPU."
     sample_rate = 44_100
 
+    endings = (".onnx",)
+
     def __init__(
-        self, device: str = "cpu", model: str | None = None, folder: Path | None = None, denoise: bool = False
+        self, device: str = "cpu", model: str | Path | None = None, folder: Path | None = None, denoise: bool = False
     ) -> None:
         super().__init__(device)
-        self.path = find_model(self.name, (".onnx",), model, folder)
+        self.path = find_model(self.name, self.endings, model, folder, self.kind_of)
         self.denoise = denoise
         self._network, bins, frames = open_network(self.path, device)
         self.settings = read_settings(self.path, bins, frames)
+        require_vocals(self.stem_of(self.path), self.path, model is not None)
         self._window = torch.hann_window(self.settings.n_fft)
+
+    @staticmethod
+    def stem_of(path: Path) -> Stem:
+        """What the model `path` gives, from UVR's list."""
+        return entry_stem(path, *find_entry(path, Mdx.name))
+
+    @classmethod
+    def kind_of(cls, path: Path) -> str:
+        """What the model `path` is for; "" where no list tells."""
+        return kind_or_none(cls.stem_of, path)
 
     def open_stream(self, pair: Callable[[], Iterator[np.ndarray]]) -> VocalStream:
         """A stream of overlapping chunks; a chunk is some 6 s long."""
@@ -170,11 +183,11 @@ def open_network(path: Path, device: str) -> tuple[Network, int, int]:
 
 def read_settings(path: Path, bins: int, frames: int) -> MdxSettings:
     """Settings of a model from UVR's list beside it; WeightError without an entry, CheckpointError for a wrong one."""
-    entry, where = find_entry(path)
+    entry, where = find_entry(path, Mdx.name)
     try:
         n_fft, compensate = entry["mdx_n_fft_scale_set"], float(entry["compensate"])
         listed = (entry["mdx_dim_f_set"], 2 ** int(entry["mdx_dim_t_set"]))
-        primary = str(entry["primary_stem"])
+        stem = entry_stem(path, entry, where)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(
             f"{where} has no complete entry for {path.name} ({error}): get UVR's list anew."
@@ -184,7 +197,7 @@ def read_settings(path: Path, bins: int, frames: int) -> MdxSettings:
             f"{path} sees {bins} bins and {frames} frames, {where} says {listed[0]} and {listed[1]}: "
             "use the entry of this model."
         )
-    settings = MdxSettings(bins, listed[1], n_fft, compensate, is_vocals(primary, path))
+    settings = MdxSettings(bins, listed[1], n_fft, compensate, stem.kept)
     fits = isinstance(n_fft, int) and 2 * (bins - 1) <= n_fft <= MAX_N_FFT and n_fft % 2 == 0
     if not fits or settings.chunk <= n_fft or not 0 < compensate < 10:
         raise CheckpointError(f"{where} has an impossible entry for {path.name}: get UVR's list anew.")

@@ -7,29 +7,43 @@ import numpy as np
 import torch
 
 from svc.separation.chunks import ChunkStream
-from svc.separation.model_files import find_model
-from svc.separation.roformer_weights import read_model
+from svc.separation.model_files import Stem, find_model, kind_or_none, require_vocals
+from svc.separation.roformer_weights import main_stem, read_model
 from svc.separation.separator import Separator, VocalStream
 
 
 class Roformer(Separator):
     """A `.ckpt` with its `.yaml` in pretrain/roformer/, as people share them for Music-Source-Separation-Training.
 
-    `model` is the file's name where there are several, `folder` another place for them. Computes what the original's
-    `demix` computes, chunk by chunk in flat memory. Raises WeightError without a model, CheckpointError for files
-    that are damaged, unsafe or do not fit together.
+    `model` is the file's name where there are several, or its path; `folder` another place for them. Computes what the
+    original's `demix` computes, chunk by chunk in flat memory. Raises WeightError without a model, CheckpointError for
+    files that are damaged, unsafe or do not fit together.
     """
 
     name = "roformer"
     quality_note = "roformer: a trained network of 2023 to 2025 from your own file; very clean, slow without a GPU."
     sample_rate = 44_100
 
-    def __init__(self, device: str = "cpu", model: str | None = None, folder: Path | None = None) -> None:
+    endings = (".ckpt",)
+
+    def __init__(self, device: str = "cpu", model: str | Path | None = None, folder: Path | None = None) -> None:
         super().__init__(device)
-        self.path = find_model(self.name, (".ckpt",), model, folder)
+        self.path = find_model(self.name, self.endings, model, folder, self.kind_of)
+        self.stem = self.stem_of(self.path)
+        require_vocals(self.stem, self.path, model is not None)
         network, self.settings = read_model(self.path)
         self.network = network.to(device)
         self.sample_rate = self.settings.sample_rate
+
+    @staticmethod
+    def stem_of(path: Path) -> Stem:
+        """What the model `path` gives, from its yaml."""
+        return main_stem(path)[1]
+
+    @classmethod
+    def kind_of(cls, path: Path) -> str:
+        """What the model `path` is for; "" where its yaml does not tell."""
+        return kind_or_none(cls.stem_of, path)
 
     def open_stream(self, pair: Callable[[], Iterator[np.ndarray]]) -> VocalStream:
         """A stream of overlapping chunks, as long as the model's yaml says."""

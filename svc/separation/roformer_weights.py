@@ -11,7 +11,7 @@ from typing import Any
 
 from svc.errors import CheckpointError, WeightError
 from svc.safe_read import check_keys, read_torch
-from svc.separation.model_files import is_vocals
+from svc.separation.model_files import Stem, stem_of
 from svc.separation.roformer_network import RoformerNetwork, RoformerShape, consecutive_bands, mel_bands
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "state", "ema")
@@ -20,7 +20,10 @@ MAX_SIZE = 1 << 24  # no length in a yaml is larger
 
 @dataclass(frozen=True)
 class Settings:
-    """How songs are cut, at which rate, and which of the network's stems (`stem`) is what (`vocals` or the rest)."""
+    """How songs are cut, at which rate, and which of the network's stems (`stem`) is what (`vocals` or the rest).
+
+    `vocals` says that the stem is what is wanted: the vocals, or the lead, or the dry sound, as the model is made for.
+    """
 
     sample_rate: int
     chunk: int
@@ -41,7 +44,7 @@ def read_model(path: Path) -> tuple[RoformerNetwork, Settings]:
     state = _state(read_torch(path), path)
     try:
         shape = _shape(state, config["model"], yaml_path)
-        settings = _settings(config, shape, yaml_path)
+        settings = _settings(config, shape, path, yaml_path)
     except KeyError as error:
         where = path if "." in str(error) else yaml_path
         raise CheckpointError(
@@ -147,14 +150,12 @@ def _shape(state: Mapping[str, Any], model: Mapping[str, Any], yaml_path: Path) 
     )
 
 
-def _settings(config: Mapping[str, Any], shape: RoformerShape, yaml_path: Path) -> Settings:
+def _settings(config: Mapping[str, Any], shape: RoformerShape, path: Path, yaml_path: Path) -> Settings:
     """How to cut songs. Entries of the `inference` section win over `audio`, as in the original."""
     audio, inference = config["audio"], config.get("inference") or {}
-    training = config.get("training") or {}
     chunk = _size(inference.get("chunk_size", audio.get("chunk_size")), "chunk_size")
     overlap = _size(inference.get("num_overlap", 2), "num_overlap")
-    target = training.get("target_instrument")
-    instruments = [str(target)] if target else [str(name) for name in training.get("instruments") or ["vocals"]]
+    instruments, stem = _stems(config)
     if len(instruments) != shape.stems:
         raise WeightError(
             f"{yaml_path} names {len(instruments)} stems and its weights have {shape.stems}: "
@@ -162,16 +163,29 @@ def _settings(config: Mapping[str, Any], shape: RoformerShape, yaml_path: Path) 
         )
     if overlap > chunk or chunk <= shape.n_fft:
         raise ValueError(f"chunk_size {chunk} is too short")
-    named = [name.strip().lower() for name in instruments]
-    stem = named.index("vocals") if "vocals" in named else 0
     return Settings(
         sample_rate=_size(audio.get("sample_rate", 44_100), "sample_rate"),
         chunk=chunk,
         step=chunk // overlap,
         batch=_size(inference.get("batch_size", 1), "batch_size"),
         stem=stem,
-        vocals=is_vocals(instruments[stem], yaml_path),
+        vocals=stem_of(instruments[stem], path).kept,
     )
+
+
+def main_stem(path: Path) -> tuple[int, Stem]:
+    """Number of the stem that is read from the model `path`, and what it is, by its yaml; WeightError without one."""
+    instruments, stem = _stems(read_yaml(find_yaml(path)))
+    return stem, stem_of(instruments[stem], path)
+
+
+def _stems(config: Mapping[str, Any]) -> tuple[list[str], int]:
+    """Names of the stems that the weights give, and the number of the one to read."""
+    training = config.get("training") or {}
+    target = training.get("target_instrument")
+    instruments = [str(target)] if target else [str(name) for name in training.get("instruments") or ["vocals"]]
+    named = [name.strip().lower() for name in instruments]
+    return instruments, named.index("vocals") if "vocals" in named else 0
 
 
 def _network(shape: RoformerShape, path: Path) -> RoformerNetwork:

@@ -153,6 +153,17 @@ class Separator(ABC):
         return _GroupStream(self.open_stream(pair), len(group), source.sample_rate, self.sample_rate)
 
 
+def resampled_stream(separator: Separator, pair: Callable[[], Iterator[np.ndarray]], rate: int) -> VocalStream:
+    """A separator's stream for a stereo pair at `rate` Hz; after the last block as many samples came out as went in."""
+
+    def resampled() -> Iterator[np.ndarray]:
+        up = _PairResampler(rate, separator.sample_rate)
+        for block, last in _with_last(pair()):
+            yield up.process(block, last)
+
+    return _GroupStream(separator.open_stream(resampled), 2, rate, separator.sample_rate)
+
+
 def channel_groups(channels: int) -> tuple[tuple[int, ...], ...]:
     """Which channels are separated together; every channel is in exactly one group."""
     return _GROUPS.get(channels) or tuple((channel,) for channel in range(channels))

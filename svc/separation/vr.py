@@ -10,41 +10,47 @@ import numpy as np
 import torch
 
 from svc.errors import CheckpointError, ConfigError, WeightError
+from svc.paths import pretrain_dir
 from svc.safe_read import check_keys, read_torch
-from svc.separation.model_files import find_entry, find_model, is_vocals
+from svc.separation.model_files import Stem, entry_stem, find_entry, find_model, kind_or_none, require_vocals
 from svc.separation.separator import Separator, VocalStream
 from svc.separation.vr_bands import CONTEXT, PIECE, Bands, read_bands
 from svc.separation.vr_network import CascadedAspp, CascadedLstm
 
 Network = CascadedAspp | CascadedLstm
+INVERTED = {"vocals", "other"}
 
 
 class Vr(Separator):
     """A `.pth` in pretrain/vr/ beside UVR's list of models (`model_data.json`) and the band file the list names.
 
     Instead of the list, `<model>.json` may hold the model's entry alone. `model` is the file's name where there are
-    several, `folder` another place. `window` is the number of frames the network sees at once, `aggression` UVR's
-    setting of that name in percent. Raises WeightError without a model, its entry or its band file, CheckpointError
-    for files that are damaged, unsafe or do not fit together, ConfigError for an impossible window or aggression.
+    several, or its path, `folder` another place. `window` is the number of frames the network sees at once,
+    `aggression` UVR's setting of that name in percent. Raises WeightError without a model, its entry or its band file,
+    CheckpointError for files that are damaged, unsafe or do not fit together, ConfigError for an impossible window or
+    aggression.
     """
 
     name = "vr"
     quality_note = "vr: a trained network of 2020 to 2022 from your own file; good vocals with some accompaniment."
     sample_rate = 44_100
+    endings = (".pth",)
 
     def __init__(
         self,
         device: str = "cpu",
-        model: str | None = None,
+        model: str | Path | None = None,
         folder: Path | None = None,
         window: int = 512,
         aggression: float = 5,
     ) -> None:
         super().__init__(device)
-        self.path = find_model(self.name, (".pth",), model, folder)
+        self.path = find_model(self.name, self.endings, model, folder, self.kind_of)
         self.network, self.bands, primary = read_model(self.path)
         self.network.to(device)
-        self.vocals = is_vocals(primary, self.path)
+        stem = self.stem_of(self.path)
+        require_vocals(stem, self.path, model is not None)
+        self.vocals, self.inverted = stem.kept, primary.strip().lower() in INVERTED
         if window % 16 or window <= 2 * self.network.offset:
             raise ConfigError(f"A window of {window} frames is impossible: use a multiple of 16, such as 320 or 512.")
         if not 0 <= aggression <= 100:
@@ -52,27 +58,42 @@ class Vr(Separator):
         self.window, self.aggression = window, aggression
         self.sample_rate = self.bands.bands[-1].rate
 
+    @staticmethod
+    def stem_of(path: Path) -> Stem:
+        """What the model `path` gives, from UVR's list."""
+        return entry_stem(path, *find_entry(path, Vr.name))
+
+    @classmethod
+    def kind_of(cls, path: Path) -> str:
+        """What the model `path` is for; "" where no list tells."""
+        return kind_or_none(cls.stem_of, path)
+
     def open_stream(self, pair: Callable[[], Iterator[np.ndarray]]) -> VocalStream:
         """Reads the pair once for its loudest bin, then streams window by window."""
         reader = SpectrumReader(self.bands)
         loudest = max((float(np.abs(part).max()) for part in reader.read(pair()) if part.size), default=0.0)
-        return VrStream(self.network, self.bands, MaskShape(self.window, self.aggression, self.vocals), loudest)
+        shape = MaskShape(self.window, self.aggression, self.vocals, self.inverted)
+        return VrStream(self.network, self.bands, shape, loudest)
 
 
 @dataclass(frozen=True)
 class MaskShape:
-    """Frames the network sees, aggression in percent, whether the mask is of the vocals (else of what is left)."""
+    """Frames the network sees, aggression in percent, whether the mask is of the vocals (else of what is left).
+
+    `inverted`: aggression counts the other way round, as the original has it for masks of a voice or an instrument.
+    """
 
     window: int
     aggression: float
     vocals: bool
+    inverted: bool
 
     def adjust(self, mask: np.ndarray, split: int) -> np.ndarray:
         """UVR's `aggression`: bins of the mask (2, F, T) to powers, smaller ones below bin `split`."""
         amount = 2 * self.aggression / 100
         if amount == 0:
             return mask
-        if self.vocals:  # as the original has it
+        if self.inverted:
             amount = 1 - amount
         power = np.full((mask.shape[1], 1), 1 + amount, np.float32)
         power[:split] = 1 + amount / 3
@@ -198,7 +219,7 @@ def read_model(path: Path) -> tuple[Network, Bands, str]:
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()) or not state:
         raise CheckpointError(f"{path} does not hold named tensors alone: use a VR model of UVR.")
     new = "aux_out.weight" in state
-    entry, where = find_entry(path)
+    entry, where = find_entry(path, Vr.name)
     bands = _bands(entry, where, new)
     try:
         network = (CascadedLstm if new else CascadedAspp)(state, bands.bins)
@@ -215,7 +236,8 @@ def read_model(path: Path) -> tuple[Network, Bands, str]:
 
 def _bands(entry: Any, where: Path, new: bool) -> Bands:
     name = str(entry.get("vr_model_param"))
-    place = where.parent / f"{name}.json"
+    places = [folder / f"{name}.json" for folder in (where.parent, pretrain_dir() / Vr.name)]
+    place = next((candidate for candidate in places if candidate.is_file()), places[0])
     if set(name) & set("/\\:") or not place.is_file():
         raise WeightError(
             f"{where} asks for the bands '{name}': put UVR's modelparams/{Path(name).name}.json beside it."

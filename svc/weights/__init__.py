@@ -24,6 +24,7 @@ __all__ = [
     "embedded_weights",
     "entry_of",
     "find_weight",
+    "hash_of",
     "sha256_of",
     "weight_path",
 ]
@@ -119,6 +120,17 @@ def weight_path(name: str, file_name: str = "") -> Path:
         raise WeightError(problem)
     how = f"run  svc weights get {name}  or " if file.sources else ""
     raise WeightError(f"{file.name} ({entry.purpose}) is not in {pretrain_dir()}/: {how}{by_hand(entry, file)}")
+
+
+def hash_of(path: Path) -> str:
+    """sha256 of a file; one in pretrain/ is read only once for each change."""
+    ledger = Ledger()
+    inside = path.resolve().is_relative_to(ledger.folder.resolve())
+    return (
+        ledger.hash_of(ledger.folder / path.resolve().relative_to(ledger.folder.resolve()))
+        if inside
+        else sha256_of(path)
+    )
 
 
 def _file_of(entry: WeightEntry, file_name: str) -> RemoteFile:

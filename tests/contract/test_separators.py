@@ -9,6 +9,8 @@ import torch
 from svc.audio.signal import Audio
 from svc.errors import MissingExtraError, WeightError
 from svc.registry import SEPARATORS
+from svc.separation.choosing import Choice
+from svc.separation.lead import Lead
 from svc.separation.separator import Separator, Source
 
 # Methods whose weights the user brings are held to the contract with a small file of the true format.
@@ -27,6 +29,10 @@ def separator(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
             return SEPARATORS.create(request.param, folder=shared / "golden" / "parts" / SMALL_FILES[request.param])
         except MissingExtraError as error:
             pytest.skip(str(error))
+    if request.param == "lead":
+        golden = request.getfixturevalue("shared") / "golden" / "parts"
+        paths = [golden / "bs_roformer" / "model.ckpt", golden / "mel_band_roformer" / "model.ckpt"]
+        return Lead("cpu", tuple(Choice("roformer", {"model": path}) for path in paths))
     try:
         return SEPARATORS.create(request.param)
     except (MissingExtraError, WeightError) as error:

@@ -77,4 +77,4 @@ def test_small_blocks_give_the_same(folder: Path, separator: Vr) -> None:
 
 def test_aggression_zero_leaves_the_mask() -> None:
     mask = np.random.default_rng(0).random((2, 9, 4)).astype(np.float32)
-    np.testing.assert_array_equal(MaskShape(320, 0, True).adjust(mask, 5), mask)
+    np.testing.assert_array_equal(MaskShape(320, 0, True, True).adjust(mask, 5), mask)

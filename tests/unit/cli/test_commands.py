@@ -73,6 +73,22 @@ def test_separate_prints_a_table_and_json_and_skips_what_is_done(cli: Cli, tmp_p
     np.testing.assert_array_equal(vocals, soundfile.read(song, dtype="float32")[0])
 
 
+def test_separate_says_how_to_get_a_model_that_is_not_here(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SVC_PRETRAIN_DIR", str(tmp_path / "pretrain"))
+    song = write(tmp_path / "song.wav", sung(0.1))
+    arguments = ("separate", song, "--output", tmp_path / "out", "--device", "cpu")
+    for more, said in (
+        (("--model", "uvr-denoise-lite"), "run  svc weights get uvr-denoise-lite"),
+        (("--method", "lead"), "run  svc weights get roformer-karaoke"),
+        (("--model", "nothing"), "There is no separation model 'nothing'"),
+    ):
+        outcome = cli(*arguments, *more)
+        assert outcome.code == 1 and said in outcome.sentences[0] and not (tmp_path / "out").exists()
+    assert cli(*arguments, "--method", "none", "--model", "x.ckpt").code == 2
+
+
 def test_convert_prints_a_table_and_json_on_stdout_only(cli: Cli, voice: Path, tmp_path: Path) -> None:
     song = write(tmp_path / "song.wav", sung(1.0))
     arguments = ("convert", song, "--voice", voice, "--output", tmp_path / "out", *FAST)

@@ -1,10 +1,7 @@
 import hashlib
-import http.server
 import os
 import pickle
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +10,9 @@ import torch
 
 from svc.audio.signal import Audio
 from svc.errors import AudioError, MissingExtraError, WeightError
-from svc.separation import demucs_weights
+from svc.separation.choosing import choose
 from svc.separation.demucs import Demucs
-from svc.separation.demucs_weights import download_model, find_bag, read_model
+from svc.separation.demucs_weights import find_bag, read_model
 
 
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -116,10 +113,12 @@ def test_sources_want_the_models_own_form(tmp_path: Path) -> None:
 
 
 def test_missing_weights_say_what_to_put_where(tmp_path: Path) -> None:
-    with pytest.raises(WeightError, match=r"hybrid_transformer/955717e8-8726e21a\.th into .*spleeter") as caught:
+    with pytest.raises(
+        WeightError, match=r"svc weights get htdemucs  or put 955717e8-8726e21a\.th .*spleeter"
+    ) as caught:
         Demucs(folder=tmp_path)
     assert str(tmp_path) in str(caught.value)
-    with pytest.raises(WeightError, match="f7e0c4bc"):
+    with pytest.raises(WeightError, match=r"lacks f7e0c4bc.*svc weights get htdemucs-ft  or"):
         Demucs(model="htdemucs_ft", folder=tmp_path)
     with pytest.raises(WeightError, match="no demucs model 'htdemuks'"):
         Demucs(model="htdemuks", folder=tmp_path)
@@ -138,6 +137,12 @@ def test_pretrain_folder_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(WeightError, match=r"several demucs models \(bbbb, cccc\)"):
         Demucs()
     assert Demucs(model="cccc").model == "cccc"
+    path = next((tmp_path / "demucs").glob("bbbb*"))
+    assert Demucs(model=path).model == "bbbb"
+    chosen = choose(model=str(path))
+    assert (chosen.method, chosen.files) == ("demucs", (path,))
+    path.unlink()
+    assert choose("demucs").files == tuple((tmp_path / "demucs").glob("cccc*"))
 
 
 class Evil:
@@ -177,74 +182,23 @@ def test_damaged_foreign_and_compressed_files_are_named(tmp_path: Path) -> None:
         Demucs(folder=quiet)
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[str, Path, list[str]]]:
-    """A web server on this machine that can continue downloads; its folder, and the ranges it was asked for."""
-    folder, ranges = tmp_path / "web", []
-    folder.mkdir()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            path = folder / self.path.lstrip("/")
-            if not path.is_file():
-                self.send_error(404)
-                return
-            content = path.read_bytes()
-            wanted = self.headers.get("Range", "")
-            ranges.append(wanted)
-            start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
-            if start >= len(content):
-                self.send_error(416)
-                return
-            self.send_response(206 if wanted else 200)
-            self.send_header("Content-Length", str(len(content) - start))
-            self.end_headers()
-            self.wfile.write(content[start:])
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as web:
-        threading.Thread(target=web.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{web.server_port}/", folder, ranges
-        web.shutdown()
-
-
-def test_download_continues_checks_and_ends_whole(
-    server: tuple[str, Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    url, web, ranges = server
-    save_tiny(web, "Demucs", "aaaa")
-    (offered,) = web.glob("*.th")
-    monkeypatch.setattr(demucs_weights, "_addresses", lambda: {"aaaa": offered.name})
-    target = tmp_path / "pretrain"
-    target.mkdir()
-    content = offered.read_bytes()
-    partial = target / f"{offered.name}.part"
-    partial.write_bytes(content[:1000])
-    seen: list[float] = []
-    download_model("aaaa", target, seen.append, url)
-    assert ranges == ["bytes=1000-"]
-    assert (target / offered.name).read_bytes() == content
-    assert not partial.exists()
-    assert seen[-1] == 1.0
-    download_model("aaaa", target, root_url=url)
-    assert len(ranges) == 1  # nothing left to fetch
-    (target / offered.name).rename(partial)
-    download_model("aaaa", target, root_url=url)  # complete, but interrupted before it got its name
-    assert (target / offered.name).read_bytes() == content
-
-
-def test_a_wrong_download_never_gets_the_name(
-    server: tuple[str, Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    url, web, _ = server
-    (web / "aaaa-00000000.th").write_bytes(b"something else")
-    monkeypatch.setattr(demucs_weights, "_addresses", lambda: {"aaaa": "aaaa-00000000.th", "bbbb": "bbbb-1.th"})
-    with pytest.raises(WeightError, match="arrived damaged"):
-        download_model("aaaa", tmp_path / "pretrain", root_url=url)
-    assert not list((tmp_path / "pretrain").iterdir())
-    with pytest.raises(WeightError, match="Cannot download"):
-        download_model("bbbb", tmp_path / "pretrain", root_url=url)
-    with pytest.raises(WeightError, match="Unknown demucs model"):
-        download_model("cccc", tmp_path / "pretrain", root_url=url)
+@pytest.mark.parametrize("fault", ["missing", "extra", "shape", "cut"])
+def test_weights_that_do_not_fit_are_one_sentence(tmp_path: Path, fault: str) -> None:
+    model = save_tiny(tmp_path, "Demucs", "aaaa")
+    state = dict(model.state_dict())
+    name = next(iter(state))
+    if fault == "missing":
+        del state[name]
+    elif fault == "extra":
+        state["surplus"] = torch.zeros(1)
+    elif fault == "shape":
+        state[name] = torch.zeros(2)
+    save_tiny(tmp_path, "Demucs", "bbbb", state=state)
+    (path,) = tmp_path.glob("bbbb*")
+    if fault == "cut":
+        short = tmp_path / "short.th"
+        short.write_bytes(path.read_bytes()[:2000])
+        path = short
+    with pytest.raises(WeightError, match="can be read safely" if fault == "cut" else "does not fit") as caught:
+        read_model(path)
+    assert "\n" not in str(caught.value)
