@@ -48,10 +48,13 @@ class Hearing:
 
     def require(self, other: "Hearing", what: str) -> None:
         """ConfigError naming what differs unless `other` is the same content."""
-        pairs = (("encoder", self.encoder, other.encoder), ("layers", self.layers, other.layers))
-        pairs += (("normalisation", self.normalisation, other.normalisation),)
+        pairs: list[tuple[str, Any, Any]] = [
+            ("encoder", self.encoder, other.encoder),
+            ("layers", self.layers, other.layers),
+            ("normalisation", self.normalisation, other.normalisation),
+        ]
         if self.weights and other.weights:
-            pairs += (("weights", self.weights[:12], other.weights[:12]),)
+            pairs.append(("weights", self.weights[:12], other.weights[:12]))
         different = [f"{name} {theirs} instead of {mine}" for name, mine, theirs in pairs if mine != theirs]
         if different:
             raise ConfigError(f"{what} holds other content ({', '.join(different)}): use the same for both.")
@@ -109,7 +112,7 @@ class Recordings:
 
     def frames(self, device: str = "cpu", progress: Progress | None = None) -> Iterator[RecordingFrames]:
         """Every recording in turn; files at the encoder's own frame rate, slices at their dataset's."""
-        slices = [(dataset, utterance) for dataset in self.datasets for utterance in dataset.utterances]
+        slices = [(dataset, utterance) for dataset in self.datasets for utterance in dataset.kept]
         total, done = len(slices) + len(self.files), 0
         encoder: Any = self._encoder(device) if self.files else None
         for name, path in self.files:
