@@ -224,6 +224,21 @@ class ConvertOptions(Settings):
     match_loudness: float = Field(
         1.0, ge=0, le=1, description="How far the result's loudness follows the source's: 0 not, 1 wholly."
     )
+    speaker_curve: str | None = Field(
+        None, description="CSV file that mixes speakers over time: a header time,NAME,NAME, then seconds and weights."
+    )
+    index: str | None = Field(
+        None, description="Index of the singer's sounds, also an .index of RVC or kmeans_*.pt; empty means the voice's."
+    )
+    retrieval_ratio: float = Field(
+        0.0, ge=0, le=1, description="Share of the content taken from the singer's nearest sounds; needs an index."
+    )
+    cluster_ratio: float = Field(
+        0.0, ge=0, le=1, description="Share of the content taken from the nearest cluster of the singer's sounds."
+    )
+    retrieval_unvoiced: float = Field(
+        0.33, ge=0, le=1, description="Factor of both shares in unvoiced frames, where consonants are."
+    )
     predict_f0: bool = Field(False, description="Let the voice choose the melody (for speech input).")
     autotune: float = Field(0.0, ge=0, le=1, description="Pull of F0 towards the nearest semitone.")
     protect: float = Field(

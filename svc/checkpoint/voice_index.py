@@ -25,7 +25,14 @@ from svc.features.spec import FeatureSpec
 FORMAT_VERSION = 1
 METADATA_KEY = "svc_index"
 ENDING = ".index.safetensors"
-CONTENT_FIELDS = ("content_encoder", "content_layers", "content_normalisation", "content_dim", "content_weights")
+CONTENT_FIELDS = (
+    "content_encoder",
+    "content_layers",
+    "content_layers_mode",
+    "content_normalisation",
+    "content_dim",
+    "content_weights",
+)
 ANY_SINGER = ""
 _AGAIN = "copy it again, or build it from the recordings with  svc index"
 
@@ -93,7 +100,7 @@ class VoiceIndex:
 def content_of(spec: FeatureSpec) -> dict[str, Any]:
     """The fields of `spec` that decide what a content frame is, as plain data."""
     plain = spec.to_dict()
-    return {name: plain[name] for name in CONTENT_FIELDS}
+    return {name: plain.get(name, getattr(spec, name)) for name in CONTENT_FIELDS}
 
 
 def index_beside(voice_path: Path) -> Path:

@@ -36,6 +36,8 @@ def convert(
     from svc.conversion.converter import Converter
 
     converter = Converter.load(voice, device=pick_device(device))
+    if note := converter.lookup.note(chosen):
+        say(note)
     with stage("Converting") as update:
         results = convert_many([str(path) for path in inputs], output, converter, chosen, progress=update)
     failed = [r for r in results if r.status == "failed"]

@@ -57,10 +57,12 @@ def convert_many(
     An input is a file, a folder (searched through; its tree is mirrored under `output`) or a pattern such as
     ``songs/**/*.mp3``. `output` is a file when the only input is a file and `output` ends like audio, else a folder.
     A song is skipped when the note in the output folder (``.svc-batch.json``) says that its result was made from the
-    same input, voice and options and is still there. Raises ConfigError when `output` cannot be such a file or folder;
-    everything that concerns one song is in its result.
+    same input, voice and options and is still there. Raises ConfigError when `output` cannot be such a file or folder,
+    and as Lookup.lineup does when the options name an index or a speaker curve that cannot be used; everything that
+    concerns one song is in its result.
     """
     options = options or ConvertOptions()
+    converter.lookup.lineup(options)
     inputs = [Path(item) if isinstance(item, Path) else str(item) for item in inputs]
     output = Path(output)
     if _is_single_file(inputs, output, options):
@@ -95,7 +97,8 @@ class Ledger:
 
     def __init__(self, folder: Path, converter: Converter, options: ConvertOptions) -> None:
         self.path = folder / LEDGER
-        settings = json.dumps([options.model_dump(mode="json"), converter.fingerprint], sort_keys=True)
+        files = converter.lookup.fingerprint(options)
+        settings = json.dumps([options.model_dump(mode="json"), converter.fingerprint, files], sort_keys=True)
         if options.f0_file and options.f0_file.is_file():
             settings += sha256_of(options.f0_file)
         self._settings = hashlib.sha256(settings.encode()).hexdigest()

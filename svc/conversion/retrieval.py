@@ -42,16 +42,21 @@ class Neighbours:
 
 
 class FrameSearch:
-    """Exhaustive search for the nearest of N frames; for an index with cells, in the nearest cells only, as faiss."""
+    """Exhaustive search for the nearest of N frames; for an index with cells, in the nearest cells only, as faiss.
+
+    Frames are kept around their mean, `middle`, since distances between large numbers would lose digits.
+    """
 
     def __init__(self, frames: FaissIndex, device: str = "cpu") -> None:
-        self.vectors = torch.from_numpy(frames.vectors).to(device)
+        vectors = torch.from_numpy(frames.vectors).to(device)
+        self.middle = vectors.mean(dim=0)
+        self.vectors = vectors - self.middle
         self.norms = self.vectors.square().sum(dim=1)
         self.probes = frames.probes
         self.centres: Tensor | None = None
         self.members: list[Tensor] = []
         if frames.cell_centres is not None and frames.cell_of is not None:
-            self.centres = torch.from_numpy(frames.cell_centres).to(device)
+            self.centres = torch.from_numpy(frames.cell_centres).to(device) - self.middle
             order = np.argsort(frames.cell_of, kind="stable")
             edges = np.searchsorted(frames.cell_of[order], np.arange(len(frames.cell_centres) + 1))
             ids = torch.from_numpy(order).to(device)
@@ -59,7 +64,7 @@ class FrameSearch:
 
     def nearest(self, queries: Tensor, count: int = NEIGHBOURS) -> Neighbours:
         """The `count` nearest stored frames of each query (T, D) float32; memory does not grow with T or N."""
-        parts = [self._chunk(part, count) for part in queries.split(QUERY_FRAMES)]
+        parts = [self._chunk(part - self.middle, count) for part in queries.split(QUERY_FRAMES)]
         return Neighbours(torch.cat([p.ids for p in parts]), torch.cat([p.distances for p in parts]))
 
     def _chunk(self, queries: Tensor, count: int) -> Neighbours:
@@ -170,7 +175,7 @@ class Retrieval:
         found = self.search.nearest(queries)
         weights = found.weights().nan_to_num(0.0)
         near = self.search.vectors[found.ids.clamp(min=0)]
-        mean = torch.einsum("tk,tkd->td", weights, near)
+        mean = torch.einsum("tk,tkd->td", weights, near) + self.search.middle
         return torch.where((found.ids >= 0).any(dim=1, keepdim=True), mean, queries)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from svc.config import ConvertOptions
 from svc.conversion import blending, melody, windows
+from svc.conversion.lineup import Lineup
 from svc.conversion.noise import PositionNoise
 from svc.conversion.sources import SampleSource
 from svc.features.extractor import FeatureExtractor
@@ -65,6 +66,7 @@ class SongStream:
             another estimator).
         speaker_id, speaker: index and SpeakerInfo of who shall sing.
         options: all settings of the conversion.
+        lineup: a speaker curve and retrieval, where the options ask for them.
     """
 
     def __init__(
@@ -74,8 +76,10 @@ class SongStream:
         pitch: FeatureExtractor,
         speaker: tuple[int, Any],
         options: ConvertOptions,
+        lineup: Lineup | None = None,
     ) -> None:
         self.model, self.extractor, self.pitch = model, extractor, pitch
+        self.lineup = lineup
         self.speaker_id, self.speaker = speaker
         self.options = options
         self.spec = extractor.spec
@@ -171,7 +175,20 @@ class SongStream:
         samples = np.pad(samples, (0, max(0, needed - len(samples))))
         f0_hz = self._f0(samples, first)
         content, loudness = self.extractor.content(samples), self.extractor.loudness(samples)
-        return Features(content, f0_hz, f0_hz > 0, loudness, self.spec).cut(0, last - first)
+        features = Features(content, f0_hz, f0_hz > 0, loudness, self.spec).cut(0, last - first)
+        if self.lineup is None:
+            return features
+        content = self.lineup.content(features.content, features.voiced, self._times(first, features.frames))
+        return replace(features, content=content)
+
+    def _times(self, first: int, frames: int) -> np.ndarray:
+        """Seconds in the song of `frames` frames from frame `first` on."""
+        return (first + np.arange(frames) + 0.5) / self.spec.frame_rate
+
+    def _singer(self, first: int, frames: int) -> np.ndarray:
+        """What tells the model who sings: a number (1,), or weights (1, speakers, frames)."""
+        weights = self.lineup.speaker_weights(self._times(first, frames)) if self.lineup else None
+        return np.array([self.speaker_id]) if weights is None else weights[None]
 
     def _window(
         self, piece: Piece, f0_hz: np.ndarray, frames: tuple[int, int, int, int], phase: float
@@ -223,7 +240,7 @@ class SongStream:
             voiced=row(features.voiced),
             loudness_db=row(features.loudness_db),
             lengths=torch.tensor([frames], device=device),
-            speaker_id=torch.tensor([self.speaker_id], device=device),
+            speaker_id=torch.from_numpy(self._singer(first_frame, frames)).to(device),
             spectrogram=None,
         )
         channels = self.model.config.inter_channels

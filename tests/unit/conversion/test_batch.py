@@ -2,11 +2,13 @@ import json
 
 import numpy as np
 import pytest
+from tiny_conversion import tiny_voice
 
 from svc.audio.signal import Audio
 from svc.audio.writing import write_audio
 from svc.config import ConvertOptions
 from svc.conversion.batch import LEDGER, convert_many, format_table
+from svc.conversion.lookup import Lookup
 from svc.conversion.stream import ConversionReport
 from svc.errors import ConfigError, InterruptedBySignal
 
@@ -17,6 +19,7 @@ class Echo:
     """A voice that returns its source; counts its songs and may break on one of them."""
 
     device, sample_rate = "cpu", 16_000
+    lookup = Lookup(tiny_voice())
 
     def __init__(self, fingerprint: str = "echo", error: Exception | None = None):
         self.fingerprint, self.error, self.calls = fingerprint, error, 0

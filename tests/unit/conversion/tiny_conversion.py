@@ -33,6 +33,34 @@ def tiny_voice(content_dim: int | None = None, seed: int = 0, speakers: int = 2)
     return voice
 
 
+class GivenFeatures:
+    """Features that take no networks: each frame's content is made of its own samples, F0 is 220 Hz where it sounds."""
+
+    device = "cpu"
+
+    def __init__(self, spec):
+        self.spec = spec
+        self.weights = np.random.default_rng(9).standard_normal((64, spec.content_dim)).astype(np.float32)
+
+    def _frames(self, samples):
+        count = self.spec.frames(len(samples))
+        padded = np.pad(samples, (0, count * self.spec.hop_length - len(samples)))
+        return padded.reshape(count, self.spec.hop_length)
+
+    def samples(self, audio):
+        return audio.mono().samples[0]
+
+    def content(self, samples):
+        return np.tanh(self._frames(samples)[:, :64] @ self.weights).astype(np.float32)
+
+    def pitch(self, samples):
+        return np.where(np.abs(self._frames(samples)).max(axis=1) > 1e-3, 220.0, 0.0).astype(np.float32)
+
+    def loudness(self, samples):
+        power = np.square(self._frames(samples)).mean(axis=1)
+        return (10 * np.log10(power + 1e-10)).astype(np.float32)
+
+
 def sung(seconds: float, f0_hz: float = 220.0, rate: int = RATE, rest: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
     """A buzzing note with vibrato, silent between the two times of `rest`: float32 (N,)."""
     n = round(seconds * rate)
