@@ -129,6 +129,11 @@ class ModelConfig(Settings):
     prompt_encoder: bool = Field(
         False, description="A network that hears who sings from some seconds of audio, beside the speaker table."
     )
+    latent: Literal["variational", "direct"] = Field(
+        "variational",
+        description="variational: a posterior encoder reads recordings and the prior learns from it (VITS); direct: the "
+        "decoder learns from the prior's mean alone, with no posterior, which takes far fewer steps.",
+    )
     formant_input: bool = Field(False, description="Tell the model a formant shift; needed for the formant slider.")
 
 

@@ -63,8 +63,8 @@ class Voice:
 
     @property
     def has_training_parts(self) -> bool:
-        """Whether the posterior encoder is there, so that training can go on from this file."""
-        return any(key.startswith(TRAINING_PREFIX) for key in self.state)
+        """Whether training can go on from this file: the posterior encoder is there, or the model has none."""
+        return self.config.latent == "direct" or any(key.startswith(TRAINING_PREFIX) for key in self.state)
 
     @property
     def shape(self) -> "VoiceShape":

@@ -177,7 +177,7 @@ def generator_losses(state: TrainState, made: Generated) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     if weights.mel:
         found["mel"] = losses.mel_loss(made.real, output.audio, rate, band)
-    if weights.kl:
+    if weights.kl and output.z_p is not None and output.posterior_log_std is not None:
         found["kl"] = losses.kl_loss(
             output.z_p, output.posterior_log_std, output.prior_mean, output.prior_log_std, output.mask
         )

@@ -100,8 +100,8 @@ class TrainOutput:
 
     audio: Tensor
     starts: Tensor
-    z_p: Tensor
-    posterior_log_std: Tensor
+    z_p: Tensor | None
+    posterior_log_std: Tensor | None
     prior_mean: Tensor
     prior_log_std: Tensor
     mask: Tensor
@@ -148,7 +148,7 @@ class VoiceModel(nn.Module):
         )
         self.prior = PriorEncoder(transformer, _pitch(config), hidden, inter, config.prior_scaled_input)
         self.posterior = None
-        if training_parts:
+        if training_parts and config.latent == "variational":
             self.posterior = PosteriorEncoder(
                 shape.bins,
                 hidden,
@@ -202,7 +202,8 @@ class VoiceModel(nn.Module):
         Items shorter than a segment are decoded from their start with silence behind. Raises
         ConfigError when the batch has fewer frames than a segment or no spectrogram.
         """
-        if batch.spectrogram is None or self.posterior is None:
+        direct = self.config.latent == "direct"
+        if not direct and (batch.spectrogram is None or self.posterior is None):
             raise ConfigError("Training needs spectrograms and a model built with its training parts.")
         if batch.content.shape[2] < segment_frames:
             raise ConfigError(
@@ -218,9 +219,13 @@ class VoiceModel(nn.Module):
         sung_hz = self._sung_f0(batch)
         hidden = self.prior.encode(x, sung_hz, mask)
         prior_mean, prior_log_std = self.prior.project(hidden, mask)
-        mean, log_std = self.posterior(batch.spectrogram, mask, speaker)
-        z = (mean + draw.normal(mean.shape) * torch.exp(log_std)) * mask
-        z_p = self.flow(z, mask, speaker).float()
+        z_p = log_std = None
+        if self.posterior is not None and batch.spectrogram is not None and not direct:
+            mean, log_std = self.posterior(batch.spectrogram, mask, speaker)
+            z = (mean + draw.normal(mean.shape) * torch.exp(log_std)) * mask
+            z_p = self.flow(z, mask, speaker).float()
+        else:
+            z = self.flow(prior_mean, mask, speaker, reverse=True)
         starts = draw.starts(batch.lengths, segment_frames)
         phase = draw.uniform((len(starts),))
         noise = draw.normal((len(starts), segment_frames * self.shape.hop_length))
@@ -232,7 +237,7 @@ class VoiceModel(nn.Module):
             return self.decoder(part, f0_hz, voiced, speaker, phase, noise).float()
 
         from_prior = None
-        if prior_audio:
+        if prior_audio and not direct:
             from_prior = decode(self.flow(prior_mean, mask, speaker, reverse=True))
         return TrainOutput(
             audio=decode(z),
@@ -301,7 +306,7 @@ class VoiceModel(nn.Module):
         x = self.content_input(batch.content, batch.voiced, batch.loudness_db, mask)
         f0_hz = self._predict_f0(x, batch, mask, speaker) if predict_f0 else self._sung_f0(batch)
         mean, log_std = self.prior(x, f0_hz, mask)
-        if noise is not None:
+        if noise is not None and self.config.latent == "variational":
             mean = mean + noise * torch.exp(log_std) * mask
         return self.flow(mean, mask, speaker, reverse=True), f0_hz
 
