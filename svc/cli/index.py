@@ -99,4 +99,4 @@ def _features(spec: "FeatureSpec") -> Any:
 
     plain = spec.to_dict()
     given = {name: plain[name] for name in FeatureConfig.model_fields if name in plain}
-    return build(FeatureConfig, given | {"content_layers": dict(spec.content_layers)}, "the voice")
+    return build(FeatureConfig, given | {"content_layers": {str(k): v for k, v in spec.content_layers}}, "the voice")

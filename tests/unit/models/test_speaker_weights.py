@@ -56,7 +56,9 @@ def weights(*rows: float) -> torch.Tensor:
 @pytest.mark.parametrize("predict_f0", [False, True])
 def test_all_weight_on_one_speaker_is_that_speaker(model: VoiceModel, predict_f0: bool) -> None:
     by_number = sing(model, torch.tensor([1]), predict_f0)
-    torch.testing.assert_close(sing(model, weights(0.0, 1.0, 0.0), predict_f0), by_number, atol=1e-5, rtol=1e-3)
+    # A predicted F0 turns rounding into phase.
+    limits = {"atol": 2e-4 if predict_f0 else 1e-5, "rtol": 1e-3}
+    torch.testing.assert_close(sing(model, weights(0.0, 1.0, 0.0), predict_f0), by_number, **limits)
     assert (sing(model, torch.tensor([2]), predict_f0) - by_number).abs().max() > 1e-3
 
 

@@ -1,0 +1,1 @@
+"""Voices of ours in the layouts of other programs: one file per family, `writing.export_voice` chooses."""
