@@ -8,10 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from svc.config import FeatureConfig
+from svc.audio.signal import Audio
+from svc.checkpoint.voice import SpeakerInfo, Voice
+from svc.config import ConvertOptions, FeatureConfig, load_config
+from svc.conversion.converter import Converter
 from svc.errors import CheckpointError, SpecMismatchError, WeightError
 from svc.features.extractor import FeatureExtractor
 from svc.features.spec import spec_from_config
+from svc.models.vits.voice_model import VoiceModel
+from svc.paths import recipe
 from svc.pitch.rmvpe import Rmvpe, load_network
 from svc.pitch.rmvpe_network import RmvpeNetwork, RmvpeShape
 from svc.weights import sha256_of
@@ -130,3 +135,17 @@ def test_the_hash_of_the_file_tells_features_apart(pretrain, state):
     any_file = replace(first, pitch_weights="")
     any_file.require(second, "The dataset")
     assert len(FeatureExtractor(any_file).pitch(np.zeros(1024, np.float32))) == 2
+
+
+def test_a_voice_converts_with_another_file_when_the_estimator_is_named(pretrain, state):
+    """Without naming it the voice asks for the very file it was trained with."""
+    torch.save(state, pretrain / "rmvpe.pt")
+    spec = replace(spec_from_config(FeatureConfig(pitch_estimator="rmvpe")), pitch_weights="0" * 64)
+    config = load_config(recipe("debug")).model
+    voice = Voice(config, spec, [SpeakerInfo("anna", 1.0, 150.0, 220.0, 400.0)], {})
+    voice.state = VoiceModel(config, voice.shape).state_dict()
+    converter = Converter(voice)
+    audio = Audio(np.full((1, 30_000), 0.01, np.float32), 44_100)
+    with pytest.raises(SpecMismatchError, match="name the pitch estimator 'rmvpe'"):
+        converter.convert(audio, ConvertOptions(transpose=0.0))
+    assert converter.convert(audio, ConvertOptions(transpose=0.0, pitch_estimator="rmvpe")).length == 30_000
