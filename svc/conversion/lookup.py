@@ -20,6 +20,7 @@ class Lookup:
     def __init__(self, voice: Voice, device: str = "cpu", beside: Path | None = None) -> None:
         self.voice, self.device, self.beside = voice, device, beside
         self._kept: tuple[tuple[str, int, int], VoiceIndex] | None = None
+        self._made: tuple[tuple[object, ...], MixedRetrieval] | None = None
 
     def lineup(self, options: ConvertOptions) -> Lineup:
         """Who sings, and the retrieval to use.
@@ -34,13 +35,7 @@ class Lookup:
             if curve is None
             else tuple(self.voice.speaker_index(name) for name in curve.speakers)
         )
-        path = self.index_path(options)
-        retrieval = None
-        if path is not None:
-            index = self.index(path)
-            parts = [self._retrieval(index.sounds(names[i], names, str(path)), options, path) for i in columns]
-            retrieval = MixedRetrieval(parts)
-        return Lineup(columns, len(names), curve, retrieval)
+        return Lineup(columns, len(names), curve, self._retrieval(columns, options))
 
     def index_path(self, options: ConvertOptions) -> Path | None:
         """The index file that the options use, None when both ratios are 0; raises as `lineup` does."""
@@ -97,7 +92,22 @@ class Lookup:
             raise ConfigError("A speaker and a speaker curve contradict each other: leave one of them out.")
         return read_speaker_curve(Path(options.speaker_curve))
 
-    def _retrieval(self, sounds: SingerSounds, options: ConvertOptions, path: Path) -> Retrieval:
+    def _retrieval(self, columns: tuple[int, ...], options: ConvertOptions) -> MixedRetrieval | None:
+        """What mixes the content for the speakers of these numbers; the last one is kept for the next song."""
+        path = self.index_path(options)
+        if path is None:
+            return None
+        index = self.index(path)
+        assert self._kept is not None
+        ratios = (options.retrieval_ratio, options.cluster_ratio, options.retrieval_unvoiced)
+        key = (self._kept[0], columns, ratios)
+        if self._made is None or self._made[0] != key:
+            names = [speaker.name for speaker in self.voice.speakers]
+            parts = [self._part(index.sounds(names[i], names, str(path)), options, path) for i in columns]
+            self._made = (key, MixedRetrieval(parts))
+        return self._made[1]
+
+    def _part(self, sounds: SingerSounds, options: ConvertOptions, path: Path) -> Retrieval:
         if options.retrieval_ratio > 0 and sounds.frames is None:
             raise CheckpointError(
                 f"The index {path} holds clusters only: set cluster_ratio instead of retrieval_ratio."

@@ -10,6 +10,7 @@ import torch
 from test_import_golden import RVC_AUDIO, SOVITS_AUDIO, golden_audio, voice_file
 
 from svc.checkpoint.exporters.writing import export_voice
+from svc.checkpoint.importers.assembly import Choices
 from svc.checkpoint.importers.opening import import_voice
 from svc.checkpoint.voice import without_training_parts
 from svc.errors import CheckpointError
@@ -152,6 +153,14 @@ def test_voices_that_a_layout_cannot_hold(shared: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"unvoiced_f0 is zero and it knows filled"):
         export_voice(sovits, "sovits", tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_files_do_not_record_is_said(shared: Path, tmp_path: Path) -> None:
+    latest = import_voice(voice_file(shared, SOVITS[1]), choices=Choices(branch="latest"))
+    notes = " ".join(export_voice(latest, "sovits", tmp_path / "a").notes)
+    assert "features.loudness_window, which is hop here" in notes and "model.source_noise" in notes
+    filled = import_voice(voice_file(shared, RVC[0]), choices=Choices(unvoiced_f0="filled"))
+    assert "model.unvoiced_f0, which is filled here" in export_voice(filled, "rvc", tmp_path / "b.pth").notes[0]
 
 
 def test_what_is_there_is_not_overwritten(shared: Path, tmp_path: Path) -> None:

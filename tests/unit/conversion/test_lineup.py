@@ -209,6 +209,19 @@ def test_an_index_that_cannot_be_used_is_said_before_any_song(voice_file: Path, 
     assert not (tmp_path / "out").exists()
 
 
+def test_the_next_song_finds_the_index_ready(voice_file: Path) -> None:
+    write_index(index_beside(voice_file))
+    lookup = quick(voice_file).lookup
+    options = PLAIN.model_copy(update={"retrieval_ratio": 0.5})
+    first = lookup.lineup(options).retrieval
+    assert lookup.lineup(options.model_copy(update={"seed": 3})).retrieval is first
+    for changes in ({"retrieval_ratio": 0.6}, {"speaker": "singer1"}, {"retrieval_unvoiced": 1.0}):
+        assert lookup.lineup(options.model_copy(update=changes)).retrieval is not first
+    again = lookup.lineup(options).retrieval
+    write_index(index_beside(voice_file), seed=4)
+    assert lookup.lineup(options).retrieval is not again
+
+
 def test_a_changed_index_or_curve_makes_songs_again(voice_file: Path, tmp_path: Path) -> None:
     from svc.audio.writing import write_audio
 
