@@ -56,6 +56,7 @@ def launch_arguments(page: Page) -> dict[str, Any]:
     import gradio as gr
     from starlette.middleware import Middleware
 
+    from svc.interface.boards import BoardProxy
     from svc.interface.users import HeadMarkup, SessionCookie
 
     settings = page.settings
@@ -77,6 +78,7 @@ def launch_arguments(page: Page) -> dict[str, Any]:
         "css": style.CSS,
         "app_kwargs": {
             "middleware": [
+                Middleware(BoardProxy, boards=page.boards, path=settings.root_path),
                 Middleware(SessionCookie, path=settings.root_path),
                 Middleware(HeadMarkup, markup=style.head(settings.language)),
             ],

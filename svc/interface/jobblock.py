@@ -56,6 +56,11 @@ class JobBlock:
         return [self.job_id, self._seen, self.shown, *self._buttons, self.timer, *self._outputs]
 
     @property
+    def state_changed(self) -> Any:
+        """The event that another job is followed, or the same one is in another state."""
+        return self._seen.change
+
+    @property
     def _buttons(self) -> list[Any]:
         return [self.cancel, self.pause, self.finish, self.again]
 

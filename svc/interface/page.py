@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from svc.config import Settings
 from svc.interface import texts
+from svc.interface.boards import Boards
 from svc.interface.controls import Controls
 from svc.interface.files import UserFiles, clean_label, resolve_allowed
 from svc.interface.jobs.queue import JobQueue
@@ -33,6 +34,7 @@ class Page:
 
     settings: ServerSettings
     jobs: JobQueue
+    boards: Boards = field(default_factory=Boards)
     _loads: list[tuple[Callable[..., Any], list[Any], list[Any]]] = field(default_factory=list)
 
     # Words

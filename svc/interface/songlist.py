@@ -1,7 +1,8 @@
-"""Many songs in one box: dropped together, each checked by its content, those that are no songs named with the reason."""
+"""Many songs in one box: dropped together, each checked by its content; what is no song is named with the reason."""
 
 import html
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from svc.errors import SvcError
@@ -22,7 +23,7 @@ class SongList:
         import gradio as gr
 
         self._page = page
-        self.upload = gr.File(label=page.text(label_key), file_count="multiple", elem_id=f"{name}-songs")
+        self.upload = gr.File(label=page.text(label_key), file_count="multiple", height=150, elem_id=f"{name}-songs")
         self.ids = gr.Textbox("", label=page.text("songs.ids"), visible=False, elem_id=f"{name}-ids")
         self.shown = gr.HTML("", elem_id=f"{name}-list")
         taken = gr.State({})
@@ -63,9 +64,7 @@ class SongList:
         return problems + table
 
 
-def inputs_of(songs: Sequence[StoredFile]) -> dict[str, Any]:
+def inputs_of(songs: Sequence[StoredFile]) -> tuple[dict[str, Path], dict[Path, str]]:
     """The songs as `inputs` and `labels` of Page.submit."""
-    return {
-        "inputs": {f"song-{index:03d}": song.path for index, song in enumerate(songs)},
-        "labels": {song.path: song.label for song in songs},
-    }
+    inputs = {f"song-{index:03d}": song.path for index, song in enumerate(songs)}
+    return inputs, {song.path: song.label for song in songs}

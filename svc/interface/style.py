@@ -18,9 +18,30 @@ CSS = """
   border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important; }
 .svc-table th { font-weight: 600; }
 .svc-scroll { overflow-x: auto; }
+.svc-low { max-height: 14rem; overflow-y: auto; }
+.svc-warning { color: var(--body-text-color-subdued); margin: 0; }
+.svc-findings { margin: .25rem 0 0; padding-inline-start: 1.25rem; list-style: disc; }
+.svc-slice { display: grid; gap: .25rem; }
+.svc-slice p, .svc-stem { margin: 0; overflow-wrap: anywhere; }
+.svc-slice-row { align-items: center; flex-wrap: nowrap !important; padding: .35rem 0;
+  border-bottom: 1px solid var(--border-color-primary); }
+.svc-pager { align-items: center; }
+.svc-slice audio, .svc-stem audio, .svc-table audio { width: 100%; max-width: 26rem; height: 2.25rem; display: block; }
+.svc-curves { display: grid; gap: .75rem; grid-template-columns: repeat(auto-fill, minmax(220px, 1fr)); }
+.svc-curve { margin: 0; padding: .5rem; border: 1px solid var(--border-color-primary); border-radius: .5rem; }
+.svc-curve figcaption, .svc-axis { display: flex; justify-content: space-between; gap: .5rem; margin: 0; }
+.svc-curve svg { width: 100%; height: auto; display: block; }
+.svc-axis { font-size: .8rem; color: var(--body-text-color-subdued); }
+.svc-players { display: grid; gap: .25rem; }
+.svc-card { padding: .5rem 0; border-bottom: 1px solid var(--border-color-primary); }
+.svc-card h4 { margin: 0 0 .25rem; overflow-wrap: anywhere; }
+.svc-stem { display: grid; grid-template-columns: 8rem 1fr auto; align-items: center; gap: .5rem; }
 @media (max-width: 640px) {
   .gradio-container { padding: .25rem !important; }
   .svc-table th, .svc-table td { padding: .25rem; font-size: .85rem; }
+  .svc-stem { grid-template-columns: 1fr auto; }
+  .svc-stem audio { grid-column: 1 / -1; grid-row: 2; max-width: 100%; }
+  .svc-slice-row { flex-wrap: wrap !important; }
 }
 """
 

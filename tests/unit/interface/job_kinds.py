@@ -51,13 +51,14 @@ def hungry(context: JobContext) -> dict:
 
 def counting(context: JobContext) -> dict:
     """Counts to 150 in work/count; saves and stops when asked."""
-    note = context.work / "count"
+    note, part = context.work / "count", context.work / "count.part"
     count = int(note.read_text()) if note.exists() else 0
     began = count
     with StopRequest() as stop:
         while count < 150:
             count += 1
-            note.write_text(str(count))
+            part.write_text(str(count))
+            os.replace(part, note)
             context.progress(count / 150)
             time.sleep(0.02)
             if stop.requested:
