@@ -215,6 +215,12 @@ class ConvertOptions(Settings):
     """Everything a conversion can be told; the CLI, the web page and Python callers fill in this one object."""
 
     speaker: str | None = Field(None, description="Speaker of the voice file; empty means its first.")
+    prompt: Path | None = Field(
+        None, description="Recording of 3 to 10 seconds, vocals only, whose singer shall sing, in place of a speaker."
+    )
+    formant_semitones: float = Field(
+        0.0, ge=-6, le=6, description="Shift of the formants alone: above 0 a smaller singer, below 0 a larger one."
+    )
     transpose: float | Literal["auto"] = Field(
         "auto", description="Semitones added to F0, or auto: nearest octave to the singer's range."
     )
@@ -262,15 +268,17 @@ class ConvertOptions(Settings):
     bit_depth: Literal["keep", "16", "24", "float"] = Field("keep", description="Sample format of wav and flac.")
 
 
-def load_config(path: Path | None = None, overrides: dict[str, Any] | None = None) -> Config:
-    """Defaults, then the recipe file at `path`, then `overrides` (nested dict), checked as a whole.
+def load_config(
+    path: Path | None = None, overrides: dict[str, Any] | None = None, beneath: dict[str, Any] | None = None
+) -> Config:
+    """Defaults, then `beneath`, then the recipe file at `path`, then `overrides` (nested dicts), checked as a whole.
 
     Raises ConfigError in one sentence for an unreadable file, an unknown key (naming the nearest)
     or a value out of range.
     """
-    data: dict[str, Any] = {}
+    data: dict[str, Any] = dict(beneath or {})
     if path is not None:
-        data = _read_yaml(path)
+        data = merge(data, _read_yaml(path))
     if overrides:
         data = merge(data, overrides)
     where = " or ".join([str(path)] * (path is not None) + ["the command line"] * bool(overrides))

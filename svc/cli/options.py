@@ -27,8 +27,13 @@ class UsageError(SvcError):
     """A command line that cannot be meant: exit code 2."""
 
 
-def resolve_config(config: str, overrides: Settings | None, changes: dict[str, Any]) -> Config:
-    """The recipe, then flags like --train.batch-size, then the command's own short flags (None: not given)."""
+def resolve_config(
+    config: str, overrides: Settings | None, changes: dict[str, Any], of_base: dict[str, Any] | None = None
+) -> Config:
+    """The recipe, then flags like --train.batch-size, then the command's own short flags (None: not given).
+
+    `of_base` are settings (nested) that a base voice brings: over a recipe that ships, under a file of the user's.
+    """
     from svc.config import merge
 
     data = overrides.model_dump(exclude_unset=True) if overrides is not None else {}
@@ -36,7 +41,10 @@ def resolve_config(config: str, overrides: Settings | None, changes: dict[str, A
         if value is not None:
             group, _, name = dotted.partition(".")
             data = merge(data, {group: {name: value}})
-    return load_config(recipe(config), data)
+    path = recipe(config)
+    if path == Path(config):
+        return load_config(path, data, beneath=of_base)
+    return load_config(path, merge(of_base or {}, data))
 
 
 def pick_device(name: str) -> str:

@@ -1,12 +1,12 @@
 """`svc train`: a singer's recordings to a voice."""
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from svc.cli.base_choice import BUILTIN, Start, from_builtin, from_own
 from svc.cli.console import emit, say, stage
 from svc.cli.options import (
     Device,
@@ -26,7 +26,7 @@ Base = Annotated[
     str,
     Parameter(
         help="Voice file to start from, also a G_*.pth of so-vits-svc (its config.json beside it) or a file of RVC; "
-        "'builtin' for the one that ships, or 'none'."
+        "'builtin' for the one that ships, where the settings fit it, or 'none'."
     ),
 ]
 
@@ -36,7 +36,7 @@ def train(
     *,
     run: str,
     config: Recipe = "fast",
-    base: Base = "none",
+    base: Base = "builtin",
     base_discriminator: Path | None = None,
     resume: Annotated[bool, Parameter(negative="", help="Continue this run from its newest training state.")] = False,
     resume_previous: Annotated[
@@ -72,11 +72,17 @@ def train(
     require_exists(singer_dir, "folder")
     if base_discriminator is not None:
         require_exists(base_discriminator, "discriminator file")
+
+    def resolve(of_base: dict[str, Any]) -> Config:
+        return resolve_config(config, settings, changes, of_base)
+
     start = Start(base_path(base), base_discriminator, "previous" if resume_previous else resume)
     chosen = pick_device(device)
     _fail_early(place, start)
-    resolved = _adopted(resolved, start, settings)
+    resolved = from_own(start, place, _adopted(resolved, start, settings), resolve)
     dataset = prepared_dataset(singer_dir, place, resolved, chosen)
+    if base == BUILTIN:
+        resolved, start = from_builtin(start, dataset, resolved, resolve)
     result = run_training(dataset, place, resolved, start, chosen)
     summary = {
         "voice": str(result.voice_path),
@@ -87,15 +93,6 @@ def train(
     scores = ", ".join(f"{name} {value:.3f}" for name, value in result.metrics.items() if "/" in name)
     emit(summary, json, f"{result.steps} steps -> {result.voice_path}\n{scores}".rstrip())
     return 0
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where a training begins: a base voice, its discriminators, an interrupted run."""
-
-    base: Path | None = None
-    discriminator: Path | None = None
-    resume: bool | str = False
 
 
 def _fail_early(place: Path, start: Start) -> None:
@@ -173,11 +170,7 @@ class _Bar:
 
 
 def base_path(base: str) -> Path | None:
-    """The file that --base means; None for 'none'."""
-    from svc.errors import SvcError
-
-    if base == "none":
+    """The file that --base means; None for 'none', and for 'builtin', which is looked for once features are known."""
+    if base in ("none", BUILTIN):
         return None
-    if base == "builtin":
-        raise SvcError("This version ships no base voice: use --base none, or --base FILE with a voice of your own.")
     return require_exists(Path(base), "base voice")

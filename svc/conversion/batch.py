@@ -62,6 +62,7 @@ def convert_many(
     concerns one song is in its result.
     """
     options = options or ConvertOptions()
+    converter.require_able(options)
     converter.lookup.lineup(options)
     inputs = [Path(item) if isinstance(item, Path) else str(item) for item in inputs]
     output = Path(output)
@@ -99,8 +100,9 @@ class Ledger:
         self.path = folder / LEDGER
         files = converter.lookup.fingerprint(options)
         settings = json.dumps([options.model_dump(mode="json"), converter.fingerprint, files], sort_keys=True)
-        if options.f0_file and options.f0_file.is_file():
-            settings += sha256_of(options.f0_file)
+        for named in (options.f0_file, options.prompt):
+            if named and named.is_file():
+                settings += sha256_of(named)
         self._settings = hashlib.sha256(settings.encode()).hexdigest()
         self._made = self._read()
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from svc.checkpoint.voice_index import index_beside
 from svc.config import ConvertOptions
 from svc.conversion.lineup import Lineup
 from svc.conversion.lookup import Lookup
+from svc.conversion.prompt import PromptSinger, hear_prompt, require_prompts
 from svc.conversion.sources import ArraySource, SampleSource
 from svc.conversion.stream import ConversionReport, SongStream
 from svc.errors import AudioError, ConfigError
@@ -41,6 +43,7 @@ class Converter:
         self.extractor = FeatureExtractor(voice.spec, self.device)
         self.lookup = Lookup(voice, self.device)
         self._other_pitch: dict[str, FeatureExtractor] = {}
+        self._last_prompt: tuple[tuple[Any, ...], PromptSinger] | None = None
 
     @classmethod
     def load(cls, path: Path | str, device: str = "cpu") -> "Converter":
@@ -113,10 +116,39 @@ class Converter:
         options = options or ConvertOptions()
         if source.length == 0:
             raise AudioError("The audio holds no samples: there is nothing to convert.")
+        self.require_able(options)
         lineup = self.lookup.lineup(options)
-        speaker = (lineup.columns[0], self._together(lineup))
+        heard = self._heard(options)
+        speaker = (lineup.columns[0], heard.info if heard else self._together(lineup))
         stream = SongStream(self.model, self.extractor, self._pitch(options), speaker, options, lineup)
+        stream.speaker_vector = heard.vector if heard else None
         return stream.run(source, write, progress)
+
+    def require_able(self, options: ConvertOptions) -> None:
+        """ConfigError when the options ask for a prompt or a formant shift that this voice cannot follow."""
+        if options.formant_semitones != 0 and self.model.formant is None:
+            raise ConfigError(
+                "This voice cannot shift formants: leave formant_semitones at 0, or use the built-in base voice or one "
+                "trained from it."
+            )
+        if options.prompt is None:
+            return
+        require_prompts(self.model)
+        if options.speaker is not None or options.speaker_curve is not None:
+            raise ConfigError("A prompt says who shall sing: leave out speaker and speaker curve, or the prompt.")
+
+    def _heard(self, options: ConvertOptions) -> PromptSinger | None:
+        """The singer of the options' prompt; the last one is kept for the next song."""
+        if options.prompt is None:
+            return None
+        try:
+            stat = options.prompt.stat()
+        except OSError as error:
+            raise ConfigError(f"The prompt {options.prompt} cannot be read ({error.strerror or error}).") from error
+        key = (options.prompt, stat.st_mtime_ns, stat.st_size, options.pitch_estimator)
+        if self._last_prompt is None or self._last_prompt[0] != key:
+            self._last_prompt = (key, hear_prompt(options.prompt, self.model, self._pitch(options)))
+        return self._last_prompt[1]
 
     def _together(self, lineup: Lineup) -> SpeakerInfo:
         """The one who sings, or all who do under one name, at the middle of their ranges."""

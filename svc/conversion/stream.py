@@ -81,6 +81,7 @@ class SongStream:
         self.model, self.extractor, self.pitch = model, extractor, pitch
         self.lineup = lineup
         self.speaker_id, self.speaker = speaker
+        self.speaker_vector: Any = None  # (1, G), where a prompt says who sings
         self.options = options
         self.spec = extractor.spec
         self.written = melody.WrittenMelody(options.f0_file) if options.f0_file else None
@@ -242,6 +243,8 @@ class SongStream:
             lengths=torch.tensor([frames], device=device),
             speaker_id=torch.from_numpy(self._singer(first_frame, frames)).to(device),
             spectrogram=None,
+            speaker_vector=self.speaker_vector,
+            shift_semitones=torch.tensor([self.options.formant_semitones], device=device),
         )
         channels = self.model.config.inter_channels
         noise = row(self.noise.latent(first_frame, frames, channels) * scale) if scale > 0 else None

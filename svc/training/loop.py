@@ -32,10 +32,11 @@ from svc.training.devices import (
     release_memory,
     training_switches,
 )
+from svc.training.gain import describe_gain
 from svc.training.interruption import StopRequest
 from svc.training.progress import Clock, MessageSink, NoProgress, TrainProgress, ignore
 from svc.training.run_folder import RunFolder
-from svc.training.state import TrainState, build_models, build_state
+from svc.training.state import TrainState, build_models, build_state, wants_prompts
 from svc.training.steps import train_step
 from svc.training.tracking import Tracker
 from svc.training.validation import Validator
@@ -149,7 +150,7 @@ def setup(
     if saved is not None and (base is not None or base_discriminator is not None):
         messages("The base is read at the start of a run only: this run goes on from its own state.")
     if saved is None and base is not None:
-        provenance["base"] = start_from_voice(model, Path(base), prepared.spec, prepared.speakers, messages)
+        provenance["base"] = start_from_voice(model, Path(base), prepared.spec, prepared.speakers, messages, prepared)
     if saved is None and base_discriminator is not None:
         load_discriminator(Path(base_discriminator), discriminator)
     state = build_state(config, prepared.spec, accelerator, model, discriminator)
@@ -157,8 +158,7 @@ def setup(
     if saved is not None:
         position = check_continuation(saved, config, prepared, accelerator.num_processes, messages)
         state.restore(saved)
-    prompts = config.model.prompt_encoder
-    dataset = VoiceDataset(prepared, prepared.split("train"), config.train, prompts=prompts)
+    dataset = VoiceDataset(prepared, prepared.split("train"), config.train, prompts=wants_prompts(config))
     sampler = DrawSampler(
         [u.frames for u in dataset.utterances],
         config.train,
@@ -191,6 +191,7 @@ def fit(run: Run, stop: StopRequest) -> None:
     state, train = run.state, run.config.train
     run.messages(_opening(run))
     if run.saved_step is None:
+        score_base(run)
         save(run)
     loader = make_loader(run.dataset, run.sampler, train.workers, pin_memory=state.device.type == "cuda")
     batches = iter(loader)
@@ -281,6 +282,15 @@ def validate(run: Run) -> None:
         save_voice(run.folder.best, make_voice(run, scores))
 
 
+def score_base(run: Run) -> None:
+    """Score the base voice a run starts from, before its first step; kept with the base's name in the provenance."""
+    if "base" not in run.provenance or not run.validator.usable or not run.main:
+        return
+    validate(run)
+    scores = {name.removeprefix("validation/"): v for name, v in run.metrics.items() if name.startswith("validation/")}
+    run.provenance["base"] = {**run.provenance["base"], "scores": scores}
+
+
 def save(run: Run) -> None:
     """Write the training state."""
     run.state.require_finite(run.saved_step)
@@ -340,8 +350,21 @@ def export(run: Run) -> TrainResult:
         save_discriminator(run.folder.discriminator, state.accelerator.unwrap_model(state.discriminator), state.step)
         chosen = f"step {state.best.step}, the best by mel distance" if use_best else f"step {state.step}, the last"
         run.messages(f"The voice of {chosen}, is in {run.folder.voice}.")
+        _tell_gain(run)
     state.accelerator.wait_for_everyone()
     return TrainResult(run.folder.voice, state.step, run.metrics)
+
+
+def _tell_gain(run: Run) -> None:
+    """Say what was gained over the base that was scored before the first step, and add it to the metrics."""
+    before = run.provenance.get("base", {}).get("scores", {}).get("mel_distance")
+    after = run.state.best.mel_distance
+    if before is None or run.state.best.step < 0:
+        return
+    run.metrics |= {"base/mel_distance": before, "gain/mel_distance": before - after}
+    recorded = sum(run.prepared.speaker_stats[name].minutes for name in run.prepared.speakers)
+    trained = (run.seconds_before + run.seconds) / 60
+    run.messages(describe_gain(before, after, run.prepared.speakers, recorded, trained))
 
 
 def _next(batches: Iterator[Batch]) -> Batch:

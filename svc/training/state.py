@@ -175,6 +175,11 @@ class TrainState:
         self.summed = dict(data["summed"])
 
 
+def wants_prompts(config: Config) -> bool:
+    """Whether training teaches a prompt encoder; else one that the model has is left as it is."""
+    return config.model.prompt_encoder and (config.train.prompt_probability > 0 or config.train.losses.prompt > 0)
+
+
 def build_models(config: Config, spec: FeatureSpec, speakers: int) -> tuple[VoiceModel, DiscriminatorSet]:
     """New models with weights drawn from the seed."""
     shape = VoiceShape(spec.content_dim, spec.sample_rate, spec.hop_length, spec.n_fft, speakers, spec.stacked_layers)
@@ -192,6 +197,9 @@ def build_state(
     train = config.train
     fused = accelerator.device.type in ("cuda", "cpu")
     model.to(accelerator.device)
+    if model.prompt_encoder is not None and not wants_prompts(config):
+        # Processes that train together would wait for gradients that never come.
+        model.prompt_encoder.requires_grad_(False)
     ema = Ema(model, train.ema_decay)
     if train.compile and accelerator.device.type == "cuda":
         model.compile()

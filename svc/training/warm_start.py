@@ -4,14 +4,16 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from svc.checkpoint.importers.keys import discriminator_state
 from svc.checkpoint.importers.opening import is_foreign
-from svc.checkpoint.voice import TRAINING_PREFIX, Voice
+from svc.checkpoint.voice import HEAD_PREFIX, TRAINING_PREFIX, Voice
 from svc.config import ModelConfig
+from svc.data.manifest import PreparedDataset
 from svc.errors import CheckpointError
 from svc.features.spec import FeatureSpec
 from svc.models.vits.voice_model import VoiceModel
@@ -19,6 +21,7 @@ from svc.progress import some
 from svc.safe_read import check_keys
 from svc.training.adoption import foreign_discriminators, foreign_name, is_imported, open_base
 from svc.training.progress import MessageSink
+from svc.training.singer_rows import hear_singers
 from svc.training.state import DiscriminatorSet
 
 DISCRIMINATOR_FORMAT = "svc-discriminator"
@@ -27,24 +30,31 @@ SPEAKER_TABLE = "speaker.weight"
 
 
 def start_from_voice(
-    model: VoiceModel, path: Path, spec: FeatureSpec, speakers: list[str], messages: MessageSink
-) -> dict[str, str]:
+    model: VoiceModel,
+    path: Path,
+    spec: FeatureSpec,
+    speakers: list[str],
+    messages: MessageSink,
+    prepared: PreparedDataset | None = None,
+) -> dict[str, Any]:
     """Copy a base voice's weights into `model`; what names the base for the new voice's provenance.
 
     The base is a voice of ours or of another program; one of another program that was saved without its posterior
     encoder gets a new one, and a message says so. Every weight must have the shape the model asks for, except the
     speaker table: singers known to the base by the same name keep their row, others start at the mean of the base's
-    rows, and a message names them. Raises SpecMismatchError when the base was made for other features, CheckpointError
-    when it lacks its training parts or has other model settings.
+    rows, or, with `prepared`, at what the base's prompt encoder hears in their recordings, and a message names them.
+    The head of the loss `frame_mel` may be missing. Raises SpecMismatchError when the base was made for other features,
+    CheckpointError when it lacks its training parts or has other model settings.
     """
     base = open_base(path)
     spec.require(base.spec, f"The base voice {path}")
     _require_settings(base.config, model.config, path)
     wanted = model.state_dict()
-    missing = sorted(set(wanted) - set(base.state))
-    new: list[str] = []
+    head = [name for name in {*wanted, *base.state} if name.startswith(HEAD_PREFIX)]
+    missing = sorted(set(wanted) - set(base.state) - set(head))
+    new = [name for name in head if name in wanted and name not in base.state]
     if is_imported(base) and not base.has_training_parts:
-        new = [name for name in missing if name.startswith(TRAINING_PREFIX)]
+        new += [name for name in missing if name.startswith(TRAINING_PREFIX)]
         missing = [name for name in missing if name not in new]
         messages(
             f"The base voice {path} was saved without its posterior encoder, which starts from random weights: give "
@@ -55,12 +65,13 @@ def start_from_voice(
             f"The base voice {path} lacks {len(missing)} weights needed for training (first: {missing[0]}): "
             "use a voice that was saved with its training parts."
         )
-    foreign = sorted(set(base.state) - set(wanted))
+    foreign = sorted(set(base.state) - set(wanted) - set(head))
     if foreign:
         raise CheckpointError(f"The base voice {path} holds {len(foreign)} unknown weights (first: {foreign[0]}).")
     taken = {name: base.state[name] for name in wanted if name != SPEAKER_TABLE and name not in new}
     taken |= {name: wanted[name] for name in new}
-    taken[SPEAKER_TABLE] = _speaker_rows(base, speakers, messages)
+    heard = prepared is not None and model.prompt_encoder is not None
+    taken[SPEAKER_TABLE] = _speaker_rows(base, speakers, heard, messages)
     for name, tensor in taken.items():
         if tensor.shape != wanted[name].shape:
             raise CheckpointError(
@@ -68,6 +79,9 @@ def start_from_voice(
                 f"the model needs {tuple(wanted[name].shape)}: use the model settings of the base."
             )
     model.load_state_dict(taken)
+    if heard and prepared is not None:
+        known = {speaker.name for speaker in base.speakers}
+        hear_singers(model, prepared, [name for name in speakers if name not in known])
     return {"file": path.name, "sha256": _sha256(path)}
 
 
@@ -81,14 +95,15 @@ def _require_settings(base: ModelConfig, mine: ModelConfig, path: Path) -> None:
         )
 
 
-def _speaker_rows(base: Voice, speakers: list[str], messages: MessageSink) -> Tensor:
+def _speaker_rows(base: Voice, speakers: list[str], heard: bool, messages: MessageSink) -> Tensor:
     table = base.state[SPEAKER_TABLE].float()
     known = {speaker.name: row for row, speaker in zip(table, base.speakers)}
     new = [name for name in speakers if name not in known]
     if new:
+        start = "what it hears in their recordings" if heard else "the mean of its rows"
         messages(
             f"The base voice's speaker table knows {len(known)} singers ({some(list(known))}) and could not be used "
-            f"for {some(new)}: they start at the mean of its rows."
+            f"for {some(new)}: they start at {start}."
         )
     return torch.stack([known.get(name, table.mean(dim=0)) for name in speakers])
 
@@ -115,6 +130,17 @@ def save_discriminator(path: Path, discriminator: DiscriminatorSet, step: int) -
     except OSError as error:
         part.unlink(missing_ok=True)
         raise CheckpointError(f"{path} could not be written ({error}): free some disk space.") from error
+
+
+def discriminator_names(path: Path) -> list[str]:
+    """Names of the discriminators in a file of `save_discriminator`; CheckpointError when it is none."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            return list(json.loads((file.metadata() or {})["svc"])["names"])
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"The base discriminator {path} cannot be read ({error}).") from error
 
 
 def load_discriminator(path: Path, discriminator: DiscriminatorSet) -> None:

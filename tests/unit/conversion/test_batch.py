@@ -24,6 +24,9 @@ class Echo:
     def __init__(self, fingerprint: str = "echo", error: Exception | None = None):
         self.fingerprint, self.error, self.calls = fingerprint, error, 0
 
+    def require_able(self, options):
+        """Takes everything."""
+
     def convert_stream(self, source, write, options=None, progress=None):
         self.calls += 1
         if self.error:

@@ -5,7 +5,7 @@ import numpy as np
 RATE = 44_100
 
 
-def tiny_voice(content_dim: int | None = None, seed: int = 0, speakers: int = 2):
+def tiny_voice(content_dim: int | None = None, seed: int = 0, speakers: int = 2, **model: object):
     import torch
 
     from svc.checkpoint.voice import SpeakerInfo, Voice
@@ -25,6 +25,7 @@ def tiny_voice(content_dim: int | None = None, seed: int = 0, speakers: int = 2)
         speaker_channels=8,
         decoder_channels=16,
         decoder_layers=1,
+        **model,
     )
     infos = [SpeakerInfo(f"singer{i}", 1.0, 150.0, 220.0 * (i + 1), 400.0) for i in range(speakers)]
     torch.manual_seed(seed)

@@ -1,0 +1,94 @@
+"""Which base voice a training starts from, and the settings that come with it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from svc.cli.console import say
+from svc.config import Config, ModelConfig
+
+BUILTIN = "builtin"
+
+Resolve = Callable[[dict[str, Any]], Config]
+"""From settings of the base (nested) to a Config in which recipe files and flags of the user still come first."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a training begins: a base voice, its discriminators, an interrupted run."""
+
+    base: Path | None = None
+    discriminator: Path | None = None
+    resume: bool | str = False
+
+
+def from_builtin(start: Start, dataset: Path, config: Config, resolve: Resolve) -> tuple[Config, Start]:
+    """Config and start of a training that may begin at the built-in base.
+
+    Where this version ships none, or settings or features are other than its own, that is said and training starts
+    from random weights.
+    """
+    from svc.data.manifest import PreparedDataset
+    from svc.training.builtin_base import find_builtin_base, why_not
+    from svc.training.warm_start import discriminator_names
+
+    if start.resume:
+        return config, start
+    found = find_builtin_base()
+    if found is None:
+        say("This version ships no base voice: training starts from random weights.")
+        return config, start
+    reason = why_not(found, config, PreparedDataset.open(dataset).spec)
+    if reason:
+        say(f"The built-in base voice does not fit ({reason}): training starts from random weights.")
+        return config, start
+    judges = start.discriminator or found.discriminator
+    if judges is not None and start.discriminator is None:
+        names = [config.train.discriminator, *config.train.extra_discriminators]
+        judges = judges if discriminator_names(judges) == list(dict.fromkeys(names)) else None
+    say("Training starts from the built-in base voice; --base none starts from random weights.")
+    return _with_base(config, found.voice, judges, resolve), replace(start, base=found.voice, discriminator=judges)
+
+
+def from_own(start: Start, place: Path, config: Config, resolve: Resolve) -> Config:
+    """Config of a training from a voice of the user's, or of a run in `place` that is continued.
+
+    A base of this toolkit may have parts that the recipe does not ask for, and brings the schedule of a short training.
+    """
+    if start.resume:
+        return _continued(place, config, resolve)
+    return config if start.base is None else _with_base(config, start.base, start.discriminator, resolve)
+
+
+def _with_base(config: Config, base: Path, judges: Path | None, resolve: Resolve) -> Config:
+    from svc.training.adoption import is_imported, open_base
+    from svc.training.builtin_base import differences, settings_from
+
+    voice = open_base(base)
+    if is_imported(voice) or differences(voice.config, config.model):
+        return config  # where settings differ, training refuses the base and names them
+    return resolve(settings_from(voice.config, judges is not None))
+
+
+def _continued(place: Path, config: Config, resolve: Resolve) -> Config:
+    """A run started from a base with more parts than the recipe asks for goes on with its settings."""
+    from svc.training.builtin_base import differences, settings_from
+
+    model, with_judges = _started_with(place)
+    if model is None or model == config.model or differences(model, config.model):
+        return config
+    return resolve(settings_from(model, with_judges))
+
+
+def _started_with(place: Path) -> tuple[ModelConfig | None, bool]:
+    """Model settings of the run in `place`, and whether discriminators were used from its first step on."""
+    from svc.config import load_config
+    from svc.errors import ConfigError
+
+    file = place / "config.yaml"
+    try:
+        config = load_config(file) if file.is_file() else None
+    except ConfigError:
+        return None, False
+    return (config.model, config.train.adversarial_start_step == 0) if config else (None, False)

@@ -1,0 +1,70 @@
+"""The base voice that ships: whether settings fit it, and the settings that a short training from it wants."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from svc.checkpoint.voice import load_voice
+from svc.config import Config, ModelConfig
+from svc.features.spec import FeatureSpec
+from svc.weights import embedded_weights
+
+VOICE_FILE = "base_voice.safetensors"
+DISCRIMINATOR_FILE = "base_discriminator.safetensors"
+# What a base brings with it, and what does not change its weights: settings that need not agree.
+ADOPTED = ("prompt_encoder", "formant_input", "dropout")
+# The singer's data are few and the base sings already: small steps, discriminators from the first one on, and nothing
+# of what made the base fit for everyone.
+FINE_TUNING: dict[str, Any] = {
+    "learning_rate": 2e-4,
+    "discriminator_learning_rate": 1e-4,
+    "warmup_steps": 20,
+    "prior_mel_every": 2,
+    "shift_augment": 0.0,
+    "prompt_probability": 0.0,
+    "validate_every": 250,
+    "losses": {"prior_mel": 20.0, "frame_mel": 0.0, "prompt": 0.0},
+}
+
+
+@dataclass(frozen=True)
+class BuiltinBase:
+    """The shipped files: the voice, and its discriminators where they ship too."""
+
+    voice: Path
+    discriminator: Path | None = None
+
+
+def find_builtin_base() -> BuiltinBase | None:
+    """The base of this version, its hashes checked; None where it ships none. WeightError for a damaged file."""
+    files = {weight.name: weight for weight in embedded_weights()}
+    if VOICE_FILE not in files:
+        return None
+    other = files.get(DISCRIMINATOR_FILE)
+    return BuiltinBase(files[VOICE_FILE].path(), other.path() if other else None)
+
+
+def why_not(base: BuiltinBase, config: Config, spec: FeatureSpec) -> str | None:
+    """What keeps a training with these settings and features from starting at `base`, in words; None when it can."""
+    voice = load_voice(base.voice)
+    different = differences(voice.config, config.model)
+    if different:
+        return ", ".join(f"model.{name} is {theirs} there and {ours} here" for name, theirs, ours in different)
+    theirs, ours = voice.spec.to_dict(), spec.to_dict()
+    names = [name for name in ours if ours[name] != theirs.get(name)]
+    return f"it was made for other features: {', '.join(names)}" if names else None
+
+
+def differences(theirs: ModelConfig, ours: ModelConfig) -> list[tuple[str, Any, Any]]:
+    """(name, theirs, ours) of the model settings that differ and would have to agree."""
+    a, b = theirs.model_dump(), ours.model_dump()
+    return [(name, a[name], b[name]) for name in b if a[name] != b[name] and name not in ADOPTED]
+
+
+def settings_from(theirs: ModelConfig, with_discriminator: bool) -> dict[str, Any]:
+    """Settings to lay over a recipe (nested): the base's own parts, and the schedule of a short training."""
+    train = dict(FINE_TUNING)
+    if with_discriminator:
+        train["adversarial_start_step"] = 0
+    parts = {name: getattr(theirs, name) for name in ADOPTED if name != "dropout"}
+    return {"model": parts, "train": train}
