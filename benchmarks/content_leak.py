@@ -11,50 +11,20 @@ nearer (DTW, cosine distance) than of two lines.
 
 import argparse
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
-import soxr
 import torch
+from content_metrics.forms import per_recording
+from content_metrics.measures import cosine, line_auc, pitch_r2
+from content_metrics.recordings import RATE, Recording, frame_level, load
 
 from svc.content.moonshine import Moonshine, layer_windows
 from svc.content.moonshine_network import HOP
 from svc.content.streaming import ContentStream
 
-RATE = 16_000
 FORMS = ["original", "original+recording", "none", "adaptive", "recording"]
 Encode = Callable[[np.ndarray], np.ndarray]
-
-
-@dataclass
-class Recording:
-    """Samples (N,) at 16 kHz; F0 (T,), 0 where unvoiced, and active (T,) at the encoder's frames."""
-
-    name: str
-    samples: np.ndarray
-    f0: np.ndarray
-    active: np.ndarray
-
-
-def load(path: Path, seconds: float = 60.0) -> Recording:
-    import pyworld
-
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    samples = soxr.resample(samples.mean(axis=1)[: int(seconds * rate)], rate, RATE).astype(np.float32)
-    signal, frames = samples.astype(np.float64), len(samples) // HOP + 1
-    coarse, times = pyworld.dio(signal, RATE, f0_floor=60, f0_ceil=900, frame_period=1000 * HOP / RATE)
-    f0 = pyworld.stonemask(signal, coarse, times, RATE)
-    level = frame_level(samples)
-    return Recording(path.stem, samples, np.pad(f0, (0, frames))[:frames], level > level.max() - 35)
-
-
-def frame_level(samples: np.ndarray) -> np.ndarray:
-    power = np.square(np.pad(samples.astype(np.float64), (HOP, 2 * HOP)))
-    total = np.concatenate([[0.0], np.cumsum(power)])
-    first = np.arange(len(samples) // HOP + 1) * HOP
-    return 10 * np.log10((total[first + 2 * HOP] - total[first]) / (2 * HOP) + 1e-10)
 
 
 def original_form(encoder: Moonshine) -> Encode:
@@ -76,16 +46,7 @@ def delivered(encoder: Moonshine) -> Encode:
 
 def original_recording(encoder: Moonshine) -> Encode:
     plain = original_form(encoder)
-
-    def encode(samples: np.ndarray) -> np.ndarray:
-        values = plain(samples)
-        return (values - values.mean(axis=0)) / (values.std(axis=0) + 1e-5)
-
-    return encode
-
-
-def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return (a * b).sum(axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1) + 1e-9)
+    return lambda samples: per_recording(plain(samples))
 
 
 def slice_ranges(recording: Recording, rng: np.random.Generator, count: int = 3) -> list[tuple[int, int]]:
@@ -134,46 +95,6 @@ def stream_agreement(
         yield lookahead, float(np.concatenate(plain).mean()), float(np.concatenate(centred).mean())
 
 
-def pitch_r2(frames: list[np.ndarray], recordings: list[Recording], within: bool) -> float:
-    """Five-fold by recording; `within` removes each recording's mean from frames and log F0 first."""
-    xs, ys = [], []
-    for values, recording in zip(frames, recordings, strict=True):
-        voiced = (recording.f0 > 0) & recording.active
-        x, y = values[voiced].astype(np.float64), np.log(recording.f0[voiced])
-        xs.append(x - x.mean(axis=0) * within)
-        ys.append(y - y.mean() * within)
-    scale = np.concatenate(xs).std()
-    told, true = [], []
-    for fold in range(5):
-        train = [i for i in range(len(xs)) if i % 5 != fold]
-        x, y = np.concatenate([xs[i] for i in train]) / scale, np.concatenate([ys[i] for i in train])
-        mean, target = x.mean(axis=0), y.mean()
-        covariance = (x - mean).T @ (x - mean) / len(x) + 1e-3 * np.eye(x.shape[1])
-        weights = np.linalg.solve(covariance, (x - mean).T @ (y - target) / len(x))
-        for i in range(fold, len(xs), 5):
-            told.append((xs[i] / scale - mean) @ weights + target)
-            true.append(ys[i])
-    error, total = np.concatenate(told) - np.concatenate(true), np.concatenate(true)
-    return float(1 - np.square(error).sum() / np.square(total - total.mean()).sum())
-
-
-def line_auc(frames: list[np.ndarray], takes: list[Recording]) -> float:
-    from librosa.sequence import dtw
-
-    same, other = [], []
-    for i in range(len(takes)):
-        for j in range(i):
-            a, b = takes[i].name.split("-"), takes[j].name.split("-")
-            if a[6] == b[6]:
-                continue
-            x, y = (frames[k][takes[k].active] for k in (i, j))
-            unit = [v / np.linalg.norm(v, axis=1, keepdims=True) for v in (x, y)]
-            costs = 1 - unit[0] @ unit[1].T
-            total, path = dtw(C=costs, backtrack=True)
-            (same if a[4] == b[4] else other).append(total[-1, -1] / len(path))
-    return float((np.array(same)[:, None] < np.array(other)[None]).mean())
-
-
 def seam_error(encoder: Moonshine, song: Recording) -> float:
     """Largest difference between windows and one pass, relative to the largest value, over all layers."""
     once = next(iter(layer_windows(encoder.network, song.samples, core=10**9)))[2]
@@ -207,11 +128,14 @@ def main() -> None:
     print("form | slice cosine | centred | R2 RAVDESS | within | R2 chant | within | line AUC")
     for name in arguments.forms:
         sung, chanted = ([forms[name](r.samples) for r in group] for group in (takes, chants))
-        mean = np.concatenate([f[r.active] for f, r in zip(sung + chanted, takes + chants, strict=True)]).mean(axis=0)
+        mean = np.concatenate([f[r.active()] for f, r in zip(sung + chanted, takes + chants, strict=True)]).mean(axis=0)
         figures = [*agreement(forms[name], songs, mean)]
         for frames, group in ((sung, takes), (chanted, chants)):
-            figures += [pitch_r2(frames, group, within) for within in (False, True)]
-        figures.append(line_auc(sung, takes))
+            f0 = [r.f0() * r.active() for r in group]
+            figures += [pitch_r2(frames, f0, within) for within in (False, True)]
+        active = [values[take.active()] for values, take in zip(sung, takes, strict=True)]
+        parts = [take.name.split("-") for take in takes]
+        figures.append(line_auc(active, [part[4] for part in parts], [part[6] for part in parts]))
         print(name, *(f"{figure:.4f}" for figure in figures), sep=" | ", flush=True)
         if name == "adaptive":
             for lookahead, plain, centred in stream_agreement(adaptive, songs[:3], mean):

@@ -1,0 +1,1 @@
+"""What content frames keep and what they leak: recordings, forms of encoders and measures, shared by benchmarks."""
