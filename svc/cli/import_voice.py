@@ -30,7 +30,7 @@ def import_voice(
         The config.json of a so-vits-svc voice; by default the one beside the file.
     content_encoder
         Encoder the voice was trained on, where the file does not say: contentvec768l12, contentvec256l9, hubert_soft,
-        hubert_base, hubert_large, dphubert, whisper.
+        hubert_base, chinese_hubert_base, chinese_hubert_large, dphubert, wavlm_base_plus, whisper.
     unvoiced_f0
         F0 the voice gets where nothing is voiced, which files do not tell: by default filled for so-vits-svc, zero for
         RVC; voices of RVC made since 2026 want filled.

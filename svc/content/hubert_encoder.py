@@ -22,6 +22,7 @@ from svc.content.weight_facts import FileHash, identity
 from svc.content.windows import limited_windows
 from svc.errors import AudioError, CheckpointError, WeightError
 from svc.paths import pretrain_dir
+from svc.weights.advice import get_line
 
 SAMPLE_RATE = 16_000
 CENTRE = RECEPTIVE_FIELD // 2
@@ -93,7 +94,7 @@ class HubertEncoder(ContentEncoder):
         if not fitting:
             raise WeightError(
                 f"Content encoder '{cls.name}' needs the file {cls.file_names[0]}, which does not ship with the "
-                f"toolkit: get it from {cls.origin}, and put it into {folder}/."
+                f"toolkit: {get_line(cls.file_names)}get it from {cls.origin}, and put it into {folder}/."
             )
         return fitting[0]
 

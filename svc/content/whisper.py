@@ -28,6 +28,7 @@ from svc.content.whisper_network import (
 from svc.content.windows import fading_windows
 from svc.errors import CheckpointError, WeightError
 from svc.paths import pretrain_dir
+from svc.weights.advice import get_line
 
 FILE_NAMES = ("whisper.pt", "whisper")
 ORIGIN = (
@@ -112,8 +113,8 @@ class Whisper(ContentEncoder):
             )
         if not fitting:
             raise WeightError(
-                f"Content encoder '{cls.name}' needs a Whisper file, which does not ship with the toolkit: get it from "
-                f"{ORIGIN}, and put it into {folder}/."
+                f"Content encoder '{cls.name}' needs a Whisper file, which does not ship with the toolkit: "
+                f"{get_line((), 'whisper')}get it from {ORIGIN}, and put it into {folder}/."
             )
         return fitting[0]
 

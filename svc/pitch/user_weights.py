@@ -12,6 +12,7 @@ from svc.errors import CheckpointError, WeightError
 from svc.paths import pretrain_dir
 from svc.pitch.estimator import PitchEstimator
 from svc.weights import sha256_of
+from svc.weights.advice import get_line, source_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -115,7 +116,8 @@ def find_weights(names: tuple[str, ...], fits: Callable[[Any], bool], purpose: s
     if named:
         return named[0]
     raise WeightError(
-        f"The weights of {purpose} are not here and may not be shipped: put your {names[0]} into {folder}/, "
+        f"The weights of {purpose} are not here and may not be shipped: {get_line(names)}put your {names[0]}"
+        f"{source_of(names)} into {folder}/, "
         "or choose another pitch estimator."
     )
 

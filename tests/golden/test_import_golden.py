@@ -149,7 +149,7 @@ def change_config(folder: Path, part: str, **changes: Any) -> None:
         ("model", {"upsample_rates": [4, 8, 2, 2, 2]}, r"upsample_rates \[4, 8, 2, 2, 2\] and hop_length 512"),
         ("model", {"upsample_rates": ["8", 8, 2, 2, 2]}, r"no whole numbers"),
         ("model", {"resblock_dilation_sizes": [[1, 3], [1, 3], [1, 3]]}, r"convolutions per resblock"),
-        ("model", {"speech_encoder": "wavlmbase+"}, r"'wavlmbase\+', which is not supported"),
+        ("model", {"speech_encoder": "other"}, r"'other', which is not supported"),
         ("model", {"speech_encoder": "whisper-ppg"}, r"reads 768 content values .* gives 1024 or 1280"),
         ("data", {"unit_interpolate_mode": "linear"}, r"unit_interpolate_mode 'linear'"),
         ("model", {"vocoder_name": "nsf-snake-hifigan"}, r"vocoder_name nsf-hifigan .* nsf-snake-hifigan"),

@@ -20,8 +20,10 @@ ENCODERS = {
     "contentvec768l12": (768, 12),
     "hubert_soft": (256, 12),
     "hubert_base": (768, 12),
-    "hubert_large": (1024, 25),
+    "chinese_hubert_base": (768, 12),
+    "chinese_hubert_large": (1024, 25),
     "dphubert": (768, 12),
+    "wavlm_base_plus": (768, 12),
     "whisper": (1024, 25),
 }
 # The same of an encoder's other size.

@@ -13,6 +13,8 @@ from svc.errors import CheckpointError
 # The files call RVC's "hubert_base.pt", which is ContentVec, by these names.
 CONTENTVEC_NAMES = ("contentvec", "hubert_base", "hubert-base")
 VERSION_DIMS = {"v1": 256, "v2": 768}
+# Applio's other embedder that is known here, with 768 values of layer 12.
+EMBEDDERS = {"chinese-hubert-base": "chinese_hubert_base"}
 DEFAULT_ENCODERS = {256: "contentvec256l9", 768: "contentvec768l12"}
 FRAME_RATE = 100
 RATES = {"32k": 32_000, "40k": 40_000, "48k": 48_000}
@@ -192,6 +194,8 @@ def _encoder(path: Path, file: dict[str, Any], found: Structure) -> str:
     told = file.get("embedder_model") or file.get("embedder_name")
     layer = file.get("embedder_output_layer")
     default = DEFAULT_ENCODERS.get(found.content_dim)
+    if told in EMBEDDERS and found.content_dim == 768 and layer in (None, 12):
+        return EMBEDDERS[told]
     known = told is None or str(told).removesuffix("768") in CONTENTVEC_NAMES
     if default is None or not known or layer not in (None, 9 if found.content_dim == 256 else 12):
         raise CheckpointError(

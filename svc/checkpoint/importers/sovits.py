@@ -22,8 +22,9 @@ SPEECH_ENCODERS = {
     "vec768l12": "contentvec768l12",
     "vec256l9": "contentvec256l9",
     "hubertsoft": "hubert_soft",
-    "cnhubertlarge": "hubert_large",
+    "cnhubertlarge": "chinese_hubert_large",
     "dphubert": "dphubert",
+    "wavlmbase+": "wavlm_base_plus",
     "whisper-ppg": "whisper",
 }
 # Further names of the same networks: in another container, and Whisper in its large size.

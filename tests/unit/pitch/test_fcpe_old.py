@@ -28,7 +28,7 @@ def state() -> dict:
 
 def test_missing_found_by_content_and_by_name(tmp_path, monkeypatch, state):
     monkeypatch.setenv("SVC_PRETRAIN_DIR", str(tmp_path))
-    with pytest.raises(WeightError, match=r"put your fcpe\.pt into"):
+    with pytest.raises(WeightError, match=r"see  svc weights get fcpe-old .*put your fcpe\.pt \(from .* into"):
         FcpeOld()
     torch.save({"model": {"unet.encoder.bn.weight": torch.ones(1)}}, tmp_path / "another.pt")
     torch.save({"config": {}, "model": state}, tmp_path / "some.pt")

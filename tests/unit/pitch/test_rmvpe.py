@@ -37,7 +37,7 @@ def pretrain(tmp_path, monkeypatch) -> Path:
 
 
 def test_missing_file_is_one_sentence(pretrain):
-    with pytest.raises(WeightError, match=r"put your rmvpe\.pt into"):
+    with pytest.raises(WeightError, match=r"see  svc weights get rmvpe .*put your rmvpe\.pt \(from .* into"):
         Rmvpe()
 
 
