@@ -3,8 +3,9 @@
     python benchmarks/content_quality.py [--weights FILE.safetensors] [--shared ../shared] [--cache FOLDER]
         [--only WORD ...] [--voice VOICE [--languages de zh made ja he]]
 
-Rows: log-mel; the Moonshine encoder as published and as the toolkit gives it; with --weights a candidate in the layout
-of svc/assets/moonshine_tiny.safetensors; Whisper base where $SVC_JUDGES/whisper is there and can be read. --only keeps
+Rows: log-mel; the Moonshine encoder as published, where scripts/recipes/moonshine_weights.py has put it into pretrain/,
+and the one that ships, as the toolkit gives it; with --weights a candidate in the layout of
+svc/assets/moonshine_singing.safetensors; Whisper base where $SVC_JUDGES/whisper is there and can be read. --only keeps
 rows whose name holds one of the words. All rows hear the same audio; frames are every 24 ms, Whisper's every 20 ms,
 and Whisper hears about five clips in each of its 30 seconds, a second apart. What networks say is kept in --cache.
 
@@ -35,7 +36,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from content_metrics.forms import Cache, Form, log_mel_forms, moonshine_forms, shipped, whisper_forms
+from content_metrics.forms import Cache, Form, delivered, log_mel_forms, moonshine_forms, shipped, whisper_forms
 from content_metrics.measures import line_auc, phone_probe, pitch_r2, timbre_agreement, unit_purity
 from content_metrics.recordings import Load, MadeLine, Recording, Stretches, made_lines, nit_song, ravdess
 from content_metrics.singer_probe import singer_accuracy
@@ -156,7 +157,10 @@ def made_phones(
 
 
 def forms(weights: Path | None, only: list[str]) -> list[Form]:
-    rows = [*log_mel_forms(), *moonshine_forms(shipped(), "Moonshine", published=True)]
+    rows = log_mel_forms()
+    if (path := delivered()) is not None:
+        rows += moonshine_forms(path, "Moonshine", published=True)
+    rows += moonshine_forms(shipped(), "shipped", published=False)
     if weights is not None:
         rows += moonshine_forms(weights, weights.stem, published=False)
     if not only or any(word.lower() in "whisper base" for word in only):
@@ -171,7 +175,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--weights", type=Path, help="a candidate in the layout of svc/assets/moonshine_tiny.safetensors"
+        "--weights", type=Path, help="a candidate in the layout of svc/assets/moonshine_singing.safetensors"
     )
     parser.add_argument("--shared", type=Path, default=shared_dir(), help="reference folder")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "svc-content-quality")

@@ -13,7 +13,8 @@ from svc.content.moonshine_network import HOP, WIDTH, MoonshineNetwork
 from svc.content.whisper import Whisper
 from svc.content.whisper_ct2 import WhisperCt2
 from svc.errors import SvcError
-from svc.weights import MOONSHINE_TINY, sha256_of
+from svc.paths import pretrain_dir
+from svc.weights import MOONSHINE, sha256_of
 
 from .recordings import RATE, Recording, load
 
@@ -135,7 +136,7 @@ def unchanged(values: np.ndarray) -> np.ndarray:
 
 @dataclass
 class MoonshineFile:
-    """A weight file in the layout of svc/assets/moonshine_tiny.safetensors."""
+    """A weight file in the layout of svc/assets/moonshine_singing.safetensors."""
 
     network: MoonshineNetwork
     mean: np.ndarray
@@ -231,4 +232,13 @@ def whisper_forms(path: Path, title: str = "Whisper base") -> list[Form]:
 
 def shipped() -> Path:
     """The weight file that the toolkit ships."""
-    return MOONSHINE_TINY.path()
+    return MOONSHINE.path()
+
+
+def delivered() -> Path | None:
+    """Moonshine as its makers deliver it, None and one printed sentence where it is not in pretrain/."""
+    path = pretrain_dir() / "moonshine_delivered.safetensors"
+    if path.is_file():
+        return path
+    print(f"Moonshine as delivered is left out: write {path} with scripts/recipes/moonshine_weights.py.")
+    return None

@@ -1,4 +1,4 @@
-"""Make svc/assets/moonshine_tiny.safetensors from the pinned package that carries Moonshine tiny.
+"""Make pretrain/moonshine_delivered.safetensors, where content_encoder.py starts, from the package that carries it.
 
     python scripts/recipes/moonshine_weights.py --corpus shared/audio [--wheel moonshine_voice-....whl] [--out FILE]
 
@@ -21,7 +21,7 @@ import numpy as np
 PACKAGE = "moonshine-voice==0.0.49"
 MEMBER = "moonshine_voice/assets/tiny-en/encoder_model.ort"
 SHA256 = "94e90a4654fc45cdfedb77c4c08e1739f48862998e58fada384b25118134f221"
-OUT = Path(__file__).resolve().parents[2] / "svc" / "assets" / "moonshine_tiny.safetensors"
+OUT = Path(__file__).resolve().parents[2] / "pretrain" / "moonshine_delivered.safetensors"
 DTYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 7: np.int64}
 
 

@@ -1,4 +1,5 @@
-"""The embedded content encoder: Moonshine tiny's speech encoder, run so that frames depend on their surroundings only.
+"""The embedded content encoder: Moonshine tiny's speech encoder, tuned on made singing (svc/assets/moonshine_singing.md)
+and run so that frames depend on their surroundings only.
 
 The original looks at the whole clip in its group norm and in its attention, so a slice and its song disagree.
 Here the level is controlled locally, the group norm has fixed statistics, and attention sees SPAN frames to each
@@ -24,7 +25,7 @@ from svc.content.moonshine_network import (
     MoonshineNetwork,
     MoonshineOptions,
 )
-from svc.weights import MOONSHINE_TINY as WEIGHTS
+from svc.weights import MOONSHINE as WEIGHTS
 
 SAMPLE_RATE = 16_000
 SPAN = 20

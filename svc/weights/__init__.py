@@ -14,7 +14,7 @@ from svc.weights.hashing import sha256_of
 from svc.weights.pretrained import Ledger, by_hand
 
 __all__ = [
-    "MOONSHINE_TINY",
+    "MOONSHINE",
     "RESEMBLYZER",
     "SPLEETER",
     "RemoteFile",
@@ -71,12 +71,12 @@ def _verify(path: Path, weight: WeightFile) -> None:
     _verified.add(key)
 
 
-MOONSHINE_TINY = WeightFile(
-    name="moonshine_tiny.safetensors",
-    sha256="49c86f54dc61c9a45bdb3d6f12e5db4f0a51373b0f86f6a097a8c8d99db5129a",
-    bytes=15_764_476,
+MOONSHINE = WeightFile(
+    name="moonshine_singing.safetensors",
+    sha256="8ac3730f91c4eb498e550a0766d24da73256cfb8385f566d0da1bcc9145b6a1e",
+    bytes=15_764_348,
     licence="MIT",
-    purpose="content encoder 'moonshine'",
+    purpose="content encoder 'moonshine', tuned to hear less of who sings",
 )
 SPLEETER = WeightFile(
     name="spleeter.safetensors",
@@ -96,7 +96,7 @@ RESEMBLYZER = WeightFile(
 
 def embedded_weights() -> tuple[WeightFile, ...]:
     """Every weight file that ships with the package."""
-    return (MOONSHINE_TINY, SPLEETER, RESEMBLYZER)
+    return (MOONSHINE, SPLEETER, RESEMBLYZER)
 
 
 def find_weight(name: str, file_name: str = "") -> Path | None:
