@@ -147,7 +147,7 @@ class LossWeights(Settings):
     f0: float = Field(1.0, ge=0, description="F0 prediction (log scale).")
     prior_mel: float = Field(0.0, ge=0, description="Log-mel distance of audio decoded from the prior's mean.")
     frame_mel: float = Field(0.0, ge=0, description="Log-mel distance of all frames, read off the prior's encoder.")
-    prompt: float = Field(1.0, ge=0, description="Distance of prompt encoder and speaker table.")
+    prompt: float = Field(20.0, ge=0, description="Distance of prompt encoder and speaker table.")
 
 
 class TrainConfig(Settings):

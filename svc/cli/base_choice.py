@@ -29,8 +29,9 @@ def from_builtin(start: Start, dataset: Path, config: Config, resolve: Resolve) 
     Where this version ships none, or settings or features are other than its own, that is said and training starts
     from random weights.
     """
+    from svc.checkpoint.voice import load_voice
     from svc.data.manifest import PreparedDataset
-    from svc.training.builtin_base import find_builtin_base, why_not
+    from svc.training.builtin_base import find_builtin_base, settings_from, why_not
     from svc.training.warm_start import discriminator_names
 
     if start.resume:
@@ -39,16 +40,18 @@ def from_builtin(start: Start, dataset: Path, config: Config, resolve: Resolve) 
     if found is None:
         say("This version ships no base voice: training starts from random weights.")
         return config, start
-    reason = why_not(found, config, PreparedDataset.open(dataset).spec)
-    if reason:
-        say(f"The built-in base voice does not fit ({reason}): training starts from random weights.")
-        return config, start
     judges = start.discriminator or found.discriminator
     if judges is not None and start.discriminator is None:
         names = [config.train.discriminator, *config.train.extra_discriminators]
         judges = judges if discriminator_names(judges) == list(dict.fromkeys(names)) else None
+    voice = load_voice(found.voice)
+    adapted = resolve(settings_from(voice.config, judges is not None))
+    reason = why_not(voice, adapted, PreparedDataset.open(dataset).spec)
+    if reason:
+        say(f"The built-in base voice does not fit ({reason}): training starts from random weights.")
+        return config, start
     say("Training starts from the built-in base voice; --base none starts from random weights.")
-    return _with_base(config, found.voice, judges, resolve), replace(start, base=found.voice, discriminator=judges)
+    return adapted, replace(start, base=found.voice, discriminator=judges)
 
 
 def from_own(start: Start, place: Path, config: Config, resolve: Resolve) -> Config:
@@ -58,27 +61,31 @@ def from_own(start: Start, place: Path, config: Config, resolve: Resolve) -> Con
     """
     if start.resume:
         return _continued(place, config, resolve)
-    return config if start.base is None else _with_base(config, start.base, start.discriminator, resolve)
+    return config if start.base is None else _with_base(config, start, resolve)
 
 
-def _with_base(config: Config, base: Path, judges: Path | None, resolve: Resolve) -> Config:
+def _with_base(config: Config, start: Start, resolve: Resolve) -> Config:
     from svc.training.adoption import is_imported, open_base
     from svc.training.builtin_base import differences, settings_from
 
-    voice = open_base(base)
-    if is_imported(voice) or differences(voice.config, config.model):
-        return config  # where settings differ, training refuses the base and names them
-    return resolve(settings_from(voice.config, judges is not None))
+    assert start.base is not None
+    voice = open_base(start.base)
+    if is_imported(voice):
+        return config
+    adapted = resolve(settings_from(voice.config, start.discriminator is not None))
+    # Where settings differ even so, training refuses the base and names them.
+    return config if differences(voice.config, adapted.model) else adapted
 
 
 def _continued(place: Path, config: Config, resolve: Resolve) -> Config:
     """A run started from a base with more parts than the recipe asks for goes on with its settings."""
-    from svc.training.builtin_base import differences, settings_from
+    from svc.training.builtin_base import settings_from
 
     model, with_judges = _started_with(place)
-    if model is None or model == config.model or differences(model, config.model):
+    if model is None or model == config.model:
         return config
-    return resolve(settings_from(model, with_judges))
+    adapted = resolve(settings_from(model, with_judges))
+    return adapted if adapted.model == model else config
 
 
 def _started_with(place: Path) -> tuple[ModelConfig | None, bool]:

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from svc.checkpoint.voice import load_voice
+from svc.checkpoint.voice import Voice
 from svc.config import Config, ModelConfig
 from svc.features.spec import FeatureSpec
 from svc.weights import embedded_weights
 
 VOICE_FILE = "base_voice.safetensors"
 DISCRIMINATOR_FILE = "base_discriminator.safetensors"
-# What a base brings with it, and what does not change its weights: settings that need not agree.
-ADOPTED = ("prompt_encoder", "formant_input", "dropout")
+# Model settings that a base brings with it: parts and ways of training that no recipe has to ask for.
+ADOPTED = ("prompt_encoder", "formant_input", "latent")
 # The singer's data are few and the base sings already: small steps, discriminators from the first one on, and nothing
 # of what made the base fit for everyone.
 FINE_TUNING: dict[str, Any] = {
@@ -44,9 +44,8 @@ def find_builtin_base() -> BuiltinBase | None:
     return BuiltinBase(files[VOICE_FILE].path(), other.path() if other else None)
 
 
-def why_not(base: BuiltinBase, config: Config, spec: FeatureSpec) -> str | None:
-    """What keeps a training with these settings and features from starting at `base`, in words; None when it can."""
-    voice = load_voice(base.voice)
+def why_not(voice: Voice, config: Config, spec: FeatureSpec) -> str | None:
+    """What keeps a training with these settings and features from starting at `voice`, in words; None when it can."""
     different = differences(voice.config, config.model)
     if different:
         return ", ".join(f"model.{name} is {theirs} there and {ours} here" for name, theirs, ours in different)
@@ -58,7 +57,7 @@ def why_not(base: BuiltinBase, config: Config, spec: FeatureSpec) -> str | None:
 def differences(theirs: ModelConfig, ours: ModelConfig) -> list[tuple[str, Any, Any]]:
     """(name, theirs, ours) of the model settings that differ and would have to agree."""
     a, b = theirs.model_dump(), ours.model_dump()
-    return [(name, a[name], b[name]) for name in b if a[name] != b[name] and name not in ADOPTED]
+    return [(name, a[name], b[name]) for name in b if a[name] != b[name] and name != "dropout"]
 
 
 def settings_from(theirs: ModelConfig, with_discriminator: bool) -> dict[str, Any]:
@@ -66,5 +65,4 @@ def settings_from(theirs: ModelConfig, with_discriminator: bool) -> dict[str, An
     train = dict(FINE_TUNING)
     if with_discriminator:
         train["adversarial_start_step"] = 0
-    parts = {name: getattr(theirs, name) for name in ADOPTED if name != "dropout"}
-    return {"model": parts, "train": train}
+    return {"model": {name: getattr(theirs, name) for name in ADOPTED}, "train": train}

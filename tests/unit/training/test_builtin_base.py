@@ -12,7 +12,7 @@ from svc.checkpoint.voice import load_voice
 from svc.cli import base_choice
 from svc.cli.base_choice import Start, from_builtin, from_own
 from svc.cli.options import resolve_config
-from svc.config import Config, LossWeights, load_config
+from svc.config import Config, LossWeights, load_config, merge
 from svc.data.manifest import PreparedDataset
 from svc.data.synthetic import SyntheticSize, write_synthetic_dataset
 from svc.training import builtin_base
@@ -117,12 +117,17 @@ def test_a_base_that_is_not_there_or_does_not_fit_is_said(
     assert from_builtin(Start(), singer.directory, debug(), debug) == (debug(), Start())
     assert "ships no base voice" in said[-1]
     monkeypatch.setattr(builtin_base, "find_builtin_base", lambda: base)
-    other = debug({"model": {"filter_channels": 24}})
-    assert from_builtin(Start(), singer.directory, other, debug) == (other, Start())
+
+    def wider(of_base: dict | None = None) -> Config:
+        return debug(merge(of_base or {}, {"model": {"filter_channels": 24}}))
+
+    assert from_builtin(Start(), singer.directory, wider(), wider) == (wider(), Start())
     assert "model.filter_channels is 16 there and 24 here" in said[-1]
     spec = PreparedDataset.open(singer.directory).spec
-    assert why_not(base, debug(), spec) is None
-    assert "f0_max_hz" in str(why_not(base, debug(), replace(spec, f0_max_hz=900.0)))
+    voice = load_voice(base.voice)
+    fitting = debug(settings_from(voice.config, True))
+    assert why_not(voice, fitting, spec) is None
+    assert "f0_max_hz" in str(why_not(voice, fitting, replace(spec, f0_max_hz=900.0)))
     judged = changed(debug(), extra_discriminators=("mrd",))
     _, start = from_builtin(Start(), singer.directory, judged, debug)
     assert start.base == base.voice and start.discriminator is None
