@@ -35,10 +35,11 @@ def convolve(layer: nn.Module, x: Tensor) -> Tensor:
     return functional.conv2d(x, weight, layer.bias, stride, padding, (1, layer.dilation[0]), layer.groups)
 
 
-def add_from_one_channel(x: Tensor, layer: nn.Conv1d, signal: Tensor) -> Tensor:
-    """x plus `layer` of signal (B, 1, N), in place; x in either form."""
+def add_from_one_channel(x: Tensor, layer: nn.Module, signal: Tensor) -> Tensor:
+    """x plus `layer`, an nn.Conv1d, of signal (B, 1, N), in place; x in either form."""
     if x.dim() == 3:
         return x.add_(layer(signal))
+    assert isinstance(layer, nn.Conv1d)
     # A matrix product over stretches of the signal gives its result channels last; a convolution would not.
     padded = functional.pad(signal[:, 0], (int(layer.padding[0]), int(layer.padding[0])))
     stretches = padded.unfold(1, layer.kernel_size[0], layer.stride[0])
