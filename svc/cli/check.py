@@ -24,6 +24,7 @@ OPTIONAL = {
     "demucs": "separation",
     "gradio": "webui",
     "faster-whisper": "judges",
+    "ctranslate2": "whisper-ct2",
     "onnxruntime": "judges",
     "distillmos": "judges",
 }

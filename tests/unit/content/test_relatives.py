@@ -261,3 +261,36 @@ def test_windows_of_absolute_positions(name: str, pretrain: Path, monkeypatch: p
     mean, jump = seam(name, pretrain, monkeypatch, positions=3000)
     assert 0 < mean < 0.25
     assert jump < 0.5
+
+
+def test_wavlm_of_transformers_agrees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    transformers = pytest.importorskip("transformers", reason="needs the optional package transformers")
+    for large in (False, True):
+        config = transformers.WavLMConfig(
+            hidden_size=WIDTH,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            intermediate_size=24,
+            conv_dim=(16,) * 7,
+            num_conv_pos_embeddings=16,
+            num_conv_pos_embedding_groups=4,
+            feat_extract_norm="layer" if large else "group",
+            do_stable_layer_norm=large,
+            max_bucket_distance=400,
+        )
+        torch.manual_seed(0)
+        model = transformers.WavLMModel(config).eval()
+        folder = tmp_path / str(large)
+        model.save_pretrained(folder)
+        kind = small_encoder("wavlm_large" if large else "wavlm_base", monkeypatch)
+        monkeypatch.setattr(kind, "layer_count", 4 if large else 3)
+        encoder = kind({2: 1.0}, path=folder)
+        samples = encoder._level(signal(1.5))
+        with torch.inference_mode():
+            wanted = model(torch.from_numpy(samples)[None], output_hidden_states=True)
+            ours = encoder.network(torch.from_numpy(samples)[None])
+        for layer in range(4):
+            # Its last hidden state is behind the last norm, its list of hidden states is not.
+            assert (ours[layer] - wanted.hidden_states[layer]).abs().max() <= 5e-5
+        assert (ours[-1] - wanted.last_hidden_state).abs().max() <= 5e-5
+        assert (encoder.level_floor is not None) == large
