@@ -17,7 +17,8 @@ def line_auc(frames: Sequence[np.ndarray], singers: Sequence[str], lines: Sequen
     from librosa.sequence import dtw
 
     unit = [take / (np.linalg.norm(take, axis=1, keepdims=True) + 1e-9) for take in frames]
-    same, other = [], []
+    same: list[float] = []
+    other: list[float] = []
     for i in range(len(unit)):
         for j in range(i):
             if singers[i] == singers[j]:
