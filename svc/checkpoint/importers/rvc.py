@@ -194,8 +194,8 @@ def _encoder(path: Path, file: dict[str, Any], found: Structure) -> str:
     told = file.get("embedder_model") or file.get("embedder_name")
     layer = file.get("embedder_output_layer")
     default = DEFAULT_ENCODERS.get(found.content_dim)
-    if told in EMBEDDERS and found.content_dim == 768 and layer in (None, 12):
-        return EMBEDDERS[told]
+    if str(told) in EMBEDDERS and found.content_dim == 768 and layer in (None, 12):
+        return EMBEDDERS[str(told)]
     known = told is None or str(told).removesuffix("768") in CONTENTVEC_NAMES
     if default is None or not known or layer not in (None, 9 if found.content_dim == 256 else 12):
         raise CheckpointError(

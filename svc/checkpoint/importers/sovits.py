@@ -126,6 +126,12 @@ def read_settings(config: Path, path: Path) -> dict[str, Any]:
     ):
         if not isinstance(settings[part].get(name), kind) or not settings[part][name]:
             raise CheckpointError(f"{config} lacks {part}.{name}: name the config.json the voice was trained with.")
+    for part, name in (("model", "p_dropout"), ("data", "n_mel_channels"), ("data", "mel_fmin"), ("data", "mel_fmax")):
+        value = settings[part].get(name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+            raise CheckpointError(
+                f"{config} has {part}.{name} {value!r}, which is no number: name the config.json of this voice."
+            )
     if not all(type(rate) is int and 1 <= rate <= 512 for rate in settings["model"]["upsample_rates"]):
         raise CheckpointError(f"{config} has upsample_rates that are no whole numbers: name this voice's config.json.")
     return settings
@@ -224,7 +230,7 @@ def _encoder(path: Path, program: str, found: Structure, model: dict[str, Any], 
             f"{path} reads {found.content_dim} content values per frame and its settings do not say of which encoder: "
             "name it with --content-encoder."
         )
-    told = OTHER_NAMES.get(told, told)
+    told = OTHER_NAMES.get(str(told), str(told))
     if told not in SPEECH_ENCODERS:
         raise CheckpointError(
             f"{path} was trained on the speech encoder '{told}', which is not supported for imported voices "

@@ -244,3 +244,43 @@ def test_the_published_full_sizes() -> None:
     # 36.46 M values of RVC v2 at 40 kHz, and its 560 names.
     state = rvc_state(FULL_RVC, training=True)
     assert len(state) == 560 and round(sum(value.numel() for value in state.values()) / 1e6, 2) == 36.46
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("model", "p_dropout", "x"),
+        ("model", "speech_encoder", ["vec768l12"]),
+        ("data", "n_mel_channels", [80]),
+        ("data", "mel_fmin", {}),
+        ("data", "mel_fmax", True),
+        ("data", "unit_interpolate_mode", ["left"]),
+        ("model", "n_heads", {}),
+    ],
+)
+def test_settings_of_the_wrong_kind_are_one_sentence(tmp_path: Path, part: str, name: str, value: Any) -> None:
+    path = write_sovits(tmp_path, TINY)
+    settings = json.loads((tmp_path / "config.json").read_text())
+    settings[part][name] = value
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    with pytest.raises(CheckpointError) as caught:
+        import_voice(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("facts", "encoder"),
+    [
+        ({"embedder_model": "contentvec"}, "contentvec768l12"),
+        ({"embedder_model": "chinese-hubert-base"}, "chinese_hubert_base"),
+        ({"embedder_model": ["contentvec"]}, None),
+        ({"embedder_model": "japanese-hubert-base"}, None),
+    ],
+)
+def test_embedders_of_applio(tmp_path: Path, facts: dict[str, Any], encoder: str | None) -> None:
+    torch.save(rvc_file(TINY_RVC) | facts, tmp_path / "v.pth")
+    if encoder is not None:
+        assert import_voice(tmp_path / "v.pth").spec.content_encoder == encoder
+        return
+    with pytest.raises(CheckpointError, match="--content-encoder"):
+        import_voice(tmp_path / "v.pth")
