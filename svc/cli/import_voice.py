@@ -12,6 +12,7 @@ def import_voice(
     *,
     output: Path,
     config: Path | None = None,
+    index: Path | None = None,
     content_encoder: str | None = None,
     unvoiced_f0: Literal["filled", "zero"] | None = None,
     sovits_branch: Literal["stable", "latest"] | None = None,
@@ -28,6 +29,8 @@ def import_voice(
         The voice file to write, ending in .safetensors.
     config
         The config.json of a so-vits-svc voice; by default the one beside the file.
+    index
+        Its retrieval index (added_*.index of RVC) or clusters (kmeans_*.pt of so-vits-svc), kept beside the voice file.
     content_encoder
         Encoder the voice was trained on, where the file does not say: contentvec768l12, contentvec256l9, hubert_soft,
         hubert_base, chinese_hubert_base, chinese_hubert_large, dphubert, wavlm_base_plus, whisper.
@@ -41,15 +44,20 @@ def import_voice(
         fp16 halves the size of the file.
     """
     require_exists(file, "file")
+    if index is not None:
+        require_exists(index, "index")
     if output.suffix.lower() != ".safetensors":
         raise UsageError(f"'{output}' cannot be the voice file: give it a name that ends in .safetensors.")
     from svc.checkpoint.importers.assembly import Choices
     from svc.checkpoint.importers.opening import import_voice as read
     from svc.checkpoint.voice import save_voice
+    from svc.checkpoint.voice_index import adopt_index
     from svc.cli.info import describe_voice, lines
 
     voice = read(file, config, Choices(content_encoder, unvoiced_f0, sovits_branch))
     save_voice(output, voice, precision)
     result = {"voice": str(output), **describe_voice(voice)}
+    if index is not None:
+        result["index"] = str(adopt_index(index, voice.spec, output))
     emit(result, json, "\n".join(lines(result)))
     return 0

@@ -11,6 +11,7 @@ from cli_cases import Cli
 
 from svc.audio.signal import Audio
 from svc.checkpoint.voice import load_voice
+from svc.checkpoint.voice_index import content_of, open_index
 from svc.config import ConvertOptions
 from svc.content.encoder import ContentFrames
 from svc.conversion.converter import Converter
@@ -51,6 +52,18 @@ def test_import_of_sovits_with_its_settings(cli: Cli, shared: Path, tmp_path: Pa
     assert output.stat().st_size < foreign.stat().st_size
 
 
+def test_an_index_is_kept_beside_the_voice(cli: Cli, shared: Path, tmp_path: Path) -> None:
+    foreign = voice_file(shared, "rvc_v2_40k/goldB.pth")
+    index = voice_file(shared, "rvc_index/added_IVF6_Flat_nprobe_1_gold_v2.index")
+    output = tmp_path / "voice.safetensors"
+    done = cli("import", foreign, "--output", output, "--index", index, "--json")
+    assert done.code == 0, done.err
+    kept = Path(json.loads(done.out)["index"])
+    assert kept == tmp_path / "voice.index.safetensors"
+    assert open_index(kept).content == content_of(load_voice(output).spec)
+    assert cli("import", foreign, "--output", output, "--index", tmp_path / "none.index").code == 1
+
+
 def test_wrong_usage(cli: Cli, tmp_path: Path) -> None:
     assert cli("import", tmp_path / "none.pth", "--output", tmp_path / "v.safetensors").code == 1
     torch.save({}, tmp_path / "x.pth")
@@ -64,7 +77,7 @@ def test_wrong_usage(cli: Cli, tmp_path: Path) -> None:
 class GivenContent:
     """Stands for a content encoder whose weights are not here: 50 frames a second of fixed noise."""
 
-    sample_rate = 16_000
+    sample_rate, hop_length, receptive_field = 16_000, 320, 400
 
     def encode(self, samples: np.ndarray, progress: object = None) -> ContentFrames:
         frames = max(1, len(samples) // 320)
