@@ -25,6 +25,8 @@ FINE_TUNING: dict[str, Any] = {
     "validate_every": 250,
     "losses": {"prior_mel": 20.0, "frame_mel": 0.0, "prompt": 0.0},
 }
+# Without a posterior every frame of a slice is decoded: frames that no loss hears would teach nothing.
+DIRECT: dict[str, Any] = {"slice_frames": 96, "segment_frames": 96}
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ def differences(theirs: ModelConfig, ours: ModelConfig) -> list[tuple[str, Any, 
 def settings_from(theirs: ModelConfig, with_discriminator: bool) -> dict[str, Any]:
     """Settings to lay over a recipe (nested): the base's own parts, and the schedule of a short training."""
     train = dict(FINE_TUNING)
+    if theirs.latent == "direct":
+        train |= DIRECT
     if with_discriminator:
         train["adversarial_start_step"] = 0
     return {"model": {name: getattr(theirs, name) for name in ADOPTED}, "train": train}
