@@ -155,12 +155,21 @@ class Page:
     ) -> None:
         """An endpoint /`name` of the API that no control of the page calls: function(request, *values) -> plain data.
 
-        `inputs` are components whose labels name the parameters; `output` is a gr.JSON unless another one is given.
+        `inputs` are components, and the function's parameters after the first give them their names in the API;
+        `output` is a gr.JSON unless another one is given.
         """
+        import inspect
+
         import gradio as gr
 
         def handler(request: gr.Request, *values: Any) -> Any:
             return function(request, *values)
+
+        names = list(inspect.signature(function).parameters.values())[1:]
+        if all(name.kind is not inspect.Parameter.VAR_POSITIONAL for name in names):
+            asks = inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=gr.Request)
+            plain = [name.replace(annotation=inspect.Parameter.empty) for name in names[: len(inputs)]]
+            handler.__signature__ = inspect.Signature([asks, *plain])  # type: ignore[attr-defined]
 
         trigger = gr.Button(visible=False)
         self.on(trigger.click, handler, inputs, [output or gr.JSON(visible=False)], api_name=name, queue=False)

@@ -8,6 +8,7 @@ import gradio as gr
 
 from svc.config import ConvertOptions
 from svc.errors import ConfigError
+from svc.interface.asked import asked, settings_box
 from svc.interface.files import FileRefused
 from svc.interface.jobblock import JobBlock
 from svc.interface.jobs.record import DONE, JobView
@@ -55,9 +56,8 @@ def build(page: Page) -> None:
             archive.render()
             table.render()
 
-    def batch(ids: str, place: str, voice_id: str, *values: Any, request: gr.Request) -> JobView:
+    def batch(request: gr.Request, ids: str, place: str, voice_id: str, options: ConvertOptions) -> JobView:
         chosen = page.voice(request, voice_id)
-        options = controls.settings(values)
         settings = {"options": options.model_dump(mode="json"), "voice": chosen.label}
         if (place or "").strip():
             path = page.server_path(place.strip())
@@ -74,8 +74,13 @@ def build(page: Page) -> None:
         inputs["voice"], labels[chosen.path] = chosen.path, chosen.label
         return page.submit(request, "batch", settings, title=title, inputs=inputs, labels=labels)
 
-    def clicked(request: gr.Request, *values: Any) -> list[Any]:
-        return block.follow(batch(*values, request=request), request)
+    def clicked(request: gr.Request, ids: str, place: str, voice_id: str, *values: Any) -> list[Any]:
+        return block.follow(batch(request, ids, place, voice_id, controls.settings(values)), request)
+
+    def endpoint(request: gr.Request, songs: str, folder: str, voice: str, options: Any) -> dict[str, Any]:
+        """Many songs (ids, or a folder of the server) with a voice as one job."""
+        chosen = ConvertOptions(**asked(ConvertOptions, options))
+        return batch(request, songs, folder, voice, chosen).to_dict()
 
     def live(job_id: str, before: str, request: gr.Request) -> list[Any]:
         view = page.jobs.view(page.owner(request), job_id) if job_id else None
@@ -84,7 +89,7 @@ def build(page: Page) -> None:
     inputs = [songs.ids, folder, voice, *controls.components]
     page.on(start.click, clicked, inputs, block.components)
     page.on(block.timer.tick, live, [block.job_id, seen], [table, seen], queue=False)
-    page.api("batch", lambda request, *values: batch(*values, request=request).to_dict(), inputs)
+    page.api("batch", endpoint, [songs.ids, folder, voice, settings_box()])
     job = gr.Textbox("", label=page.text("jobs.job"), visible=False)
     page.api("batch_files", lambda request, job_id: files_of(page, request, job_id), [job])
 

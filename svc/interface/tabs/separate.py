@@ -31,7 +31,7 @@ def build(page: Page) -> None:
                 value="spleeter",
                 label=page.text("separate.method"),
                 elem_id="separate-method",
-                filterable=False,
+                allow_custom_value=True,
             )
             note = gr.HTML("", elem_id="separate-note")
             form = gr.Radio(
@@ -53,7 +53,7 @@ def build(page: Page) -> None:
             block = JobBlock(page, "separate", ("separate",), [results], render)
             results.render()
 
-    def separate(ids: str, chosen: str, ending: str, request: gr.Request) -> JobView:
+    def separate(request: gr.Request, ids: str, chosen: str, ending: str) -> JobView:
         stored = songs.stored(ids, request)
         if not stored:
             raise ConfigError("Add some songs first.")
@@ -70,7 +70,7 @@ def build(page: Page) -> None:
         return page.submit(request, "separate", settings, title=title, inputs=inputs, labels=labels)
 
     def clicked(ids: str, chosen: str, ending: str, request: gr.Request) -> list[Any]:
-        return block.follow(separate(ids, chosen, ending, request), request)
+        return block.follow(separate(request, ids, chosen, ending), request)
 
     def noted(chosen: str, request: gr.Request) -> str:
         return f"<p>{html.escape(quality(page, request, chosen))}</p>"
@@ -83,8 +83,11 @@ def build(page: Page) -> None:
     page.on(start.click, clicked, [songs.ids, method, form], block.components)
     page.on(method.change, noted, [method], [note], queue=False)
     page.on_load(opened, [method], [method, note, overview])
-    api = [songs.ids, method, form]
-    page.api("separate", lambda request, ids, name, ending: separate(ids, name, ending, request).to_dict(), api)
+
+    def endpoint(request: gr.Request, songs: str, method: str, format: str) -> dict[str, Any]:
+        return separate(request, songs, method, format).to_dict()
+
+    page.api("separate", endpoint, [songs.ids, method, form])
 
 
 def usable() -> list[str]:

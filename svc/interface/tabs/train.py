@@ -9,6 +9,7 @@ import gradio as gr
 
 from svc.config import Config, load_config
 from svc.errors import ConfigError
+from svc.interface.asked import asked, settings_box
 from svc.interface.curves import curves_html, last_lines, samples_of
 from svc.interface.files import slug
 from svc.interface.jobblock import JobBlock
@@ -32,7 +33,9 @@ def build(page: Page) -> None:
     gr.Markdown(page.text("train.step_songs"))
     prepare_block = _songs(page)
     gr.Markdown(page.text("train.step_slices"))
-    dataset = gr.Dropdown([], value=None, label=page.text("train.dataset"), elem_id="train-dataset", filterable=False)
+    dataset = gr.Dropdown(
+        [], value=None, label=page.text("train.dataset"), elem_id="train-dataset", allow_custom_value=True
+    )
     slices = SliceList(page, dataset)
     _follow_preparing(page, prepare_block, dataset, slices)
     gr.Markdown(page.text("train.step_train"))
@@ -54,34 +57,32 @@ def _songs(page: Page) -> JobBlock:
             start = gr.Button(page.text("train.prepare"), variant="primary", elem_id="train-prepare")
             block = JobBlock(page, "train-prepare", ("prepare",))
 
-    def prepare(ids: str, name: str, *values: Any, request: gr.Request) -> JobView:
+    def prepare(request: gr.Request, ids: str, name: str, settings: dict[str, Any]) -> JobView:
         stored = songs.stored(ids, request)
         if not stored:
             raise ConfigError("Add some songs of the singer first.")
         title = " ".join((name or "").split())
         if not title:
             raise ConfigError("Give the singer a name first.")
-        settings = controls.settings(values)
         inputs, labels = inputs_of(stored)
         return page.submit(
             request,
             "prepare",
-            {
-                "singer": title,
-                "singer_folder": slug(title),
-                "settings": settings.model_dump(mode="json", include={"features", "prepare"}),
-            },
+            {"singer": title, "singer_folder": slug(title), "settings": settings},
             title=page.say(request, "train.prepare_title", singer=title),
             inputs=inputs,
             labels=labels,
         )
 
-    def clicked(request: gr.Request, *values: Any) -> list[Any]:
-        return block.follow(prepare(*values, request=request), request)
+    def clicked(request: gr.Request, ids: str, name: str, *values: Any) -> list[Any]:
+        data = controls.settings(values).model_dump(mode="json", include={"features", "prepare"})
+        return block.follow(prepare(request, ids, name, data), request)
 
-    inputs = [songs.ids, singer, *controls.components]
-    page.on(start.click, clicked, inputs, block.components)
-    page.api("prepare", lambda request, *values: prepare(*values, request=request).to_dict(), inputs)
+    def endpoint(request: gr.Request, songs: str, singer: str, settings: Any) -> dict[str, Any]:
+        return prepare(request, songs, singer, asked(Config, settings)).to_dict()
+
+    page.on(start.click, clicked, [songs.ids, singer, *controls.components], block.components)
+    page.api("prepare", endpoint, [songs.ids, singer, settings_box()])
     return block
 
 
@@ -106,11 +107,11 @@ def _follow_preparing(page: Page, block: JobBlock, dataset: gr.Dropdown, slices:
     outputs = [dataset, *slices.components]
     page.on(block.state_changed, finished, [block.job_id, slices.filter], outputs, queue=False)
     page.on_load(refresh, [slices.filter], outputs)
-    page.api("slices", slices.listed, [dataset])
+    page.api("slices", lambda request, dataset: slices.listed(request, dataset), [dataset])
     excluded = gr.Textbox("", label=page.text("slices.excluded"), visible=False)
     page.api(
         "choose_slices",
-        lambda request, job_id, ids: slices.choose(request, job_id, set(ids.replace(",", " ").split())),
+        lambda request, dataset, dropped: slices.choose(request, dataset, set(dropped.replace(",", " ").split())),
         [dataset, excluded],
     )
 
@@ -138,7 +139,7 @@ def _training(page: Page, slices: SliceList) -> None:
                 label=page.text("train.base"),
                 info=page.text("train.base_help"),
                 elem_id="train-base",
-                filterable=False,
+                allow_custom_value=True,
             )
         with gr.Column():
             controls = page.controls(Config, "train")
@@ -167,11 +168,12 @@ def _training(page: Page, slices: SliceList) -> None:
         view = page.jobs.view(page.owner(request), job_id) if job_id else None
         return picture(view, request, before)
 
-    def train(job_id: str, name: str, base_id: str, *values: Any, request: gr.Request) -> JobView:
-        return _submit(page, slices, (job_id, name, base_id), controls.collect(values), request)
+    def clicked(request: gr.Request, job_id: str, name: str, base_id: str, *values: Any) -> list[Any]:
+        chosen = (job_id, name, base_id)
+        return block.follow(_submit(page, slices, chosen, controls.collect(values), request), request)
 
-    def clicked(request: gr.Request, *values: Any) -> list[Any]:
-        return block.follow(train(*values, request=request), request)
+    def endpoint(request: gr.Request, dataset: str, recipe: str, base: str, settings: Any) -> dict[str, Any]:
+        return _submit(page, slices, (dataset, recipe, base), asked(Config, settings), request).to_dict()
 
     def chosen(name: str) -> list[Any]:
         data = _recipe(name).model_dump(mode="json")
@@ -190,7 +192,7 @@ def _training(page: Page, slices: SliceList) -> None:
     page.on(preset.input, chosen, [preset], controls.components, queue=False)
     page.on(base.focus, bases, [base], [base], queue=False)
     page.on_load(bases, [base], [base])
-    page.api("train", lambda request, *values: train(*values, request=request).to_dict(), inputs)
+    page.api("train", endpoint, [slices.dataset, preset, base, settings_box()])
 
 
 def _submit(
@@ -202,7 +204,7 @@ def _submit(
     prepared = page.jobs.view(page.owner(request), job_id)
     singer = prepared.settings["singer"]
     # The model is the base's where there is one, or nothing of it could be used.
-    overrides: dict[str, Any] = {"train": values["train"]}
+    overrides: dict[str, Any] = {key: values[key] for key in ("model", "train") if key in values}
     inputs, labels = {"dataset": work / DATASET}, {work / DATASET: singer}
     if base_id:
         entry = page.voice(request, base_id)
@@ -283,12 +285,12 @@ def _tensorboard(page: Page, block: JobBlock) -> None:
     button = gr.Button(page.text("train.tensorboard"), size="sm", elem_id="train-tensorboard", visible=False)
     link = gr.HTML("", elem_id="train-tensorboard-link")
 
-    def address_of(request: gr.Request, job_id: str) -> str:
+    def address_of(request: gr.Request, job: str) -> str:
         """The path of a TensorBoard for a training, below the page's address."""
         owner = page.owner(request)
-        if not job_id:
+        if not job:
             raise ConfigError("There is no training yet: start one first.")
-        logs = page.jobs.folder_of(owner, job_id).work / "run" / "tensorboard"
+        logs = page.jobs.folder_of(owner, job).work / "run" / "tensorboard"
         if not logs.is_dir():
             raise ConfigError("This training has measured nothing yet: wait until it has begun.")
         return page.settings.root_path.rstrip("/") + page.boards.open(owner, logs)
@@ -299,13 +301,13 @@ def _tensorboard(page: Page, block: JobBlock) -> None:
 
     page.on(button.click, opened, [block.job_id], [link], show_progress="minimal")
     page.on(block.job_id.change, lambda job: ["", gr.update(visible=bool(job))], [block.job_id], [link, button])
-    job = gr.Textbox("", label=page.text("jobs.job"), visible=False)
-    page.api("tensorboard", address_of, [job])
+    given = gr.Textbox("", label=page.text("jobs.job"), visible=False)
+    page.api("tensorboard", address_of, [given])
 
-    def losses(request: gr.Request, job_id: str) -> list[dict[str, Any]]:
-        return last_lines(page.jobs.folder_of(page.owner(request), job_id).work / "run" / "metrics.jsonl")
+    def losses(request: gr.Request, job: str) -> list[dict[str, Any]]:
+        return last_lines(page.jobs.folder_of(page.owner(request), job).work / "run" / "metrics.jsonl")
 
-    page.api("losses", losses, [job])
+    page.api("losses", losses, [given])
 
 
 def _recipe(name: str) -> Config:
