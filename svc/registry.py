@@ -115,6 +115,17 @@ DISCRIMINATORS = Registry(
     },
 )
 
+SPEECH_ENGINES = Registry(
+    "speech engine",
+    {
+        "hibari": "svc.speech.hibari:Hibari",
+        "kokoro": "svc.speech.kokoro:Kokoro",
+        "espeak": "svc.speech.espeak:Espeak",
+        "piper": "svc.speech.piper:Piper",
+        "edge": "svc.speech.edge:Edge",
+    },
+)
+
 SPEAKER_ENCODERS = Registry(
     "speaker encoder",
     {

@@ -31,6 +31,7 @@ BLOCK_SECONDS = 20.0
 SEPARATION_BLOCK = 1 << 16
 SHARES = {"separation": 0.3, "conversion": 0.6, "remix": 0.1}
 CLIP_TOLERANCE = 1.0001
+VOCALS, CONVERTED = "vocals.flac", "converted.flac"
 
 
 @dataclass(frozen=True)
@@ -72,13 +73,15 @@ def convert_song(
     options: ConvertOptions | None = None,
     progress: Progress | None = None,
     bypass: bool = False,
+    stems: Path | None = None,
 ) -> SongReport:
     """Convert the song at `in_path` into `out_path`, whose ending decides the format.
 
     The result has exactly as many samples per channel as the song, at the song's rate and with its channels. With
     `bypass` the separated vocals go into the remix as they are: the result is the song, which shows that nothing but
     the voice changes it. A mix above full scale is turned down as a whole (`SongReport.gain_db`), never clipped; that
-    holds for a decoded mp3 that is louder than full scale by itself.
+    holds for a decoded mp3 that is louder than full scale by itself. `stems` is a folder for VOCALS and CONVERTED, the
+    vocals before and after, to listen to and to measure; each is turned down where it would clip.
 
     Raises AudioError, and leaves no file behind, for input that cannot be read, output that cannot be written, and when
     separation fails: a full mix is never converted as if it were vocals.
@@ -91,7 +94,7 @@ def convert_song(
         with ExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=".svc-", dir=target.parent))
             job = SongJob(source, target, converter, options, info, Path(folder), stack)
-            return job.run(progress, bypass)
+            return job.run(progress, bypass, stems)
     except OSError as error:
         raise disk_error(error, target.parent) from error
 
@@ -124,7 +127,7 @@ class SongJob:
         self.block = round(BLOCK_SECONDS * self.rate)
         self.timings: dict[str, float] = {}
 
-    def run(self, progress: Progress | None, bypass: bool) -> SongReport:
+    def run(self, progress: Progress | None, bypass: bool, stems: Path | None = None) -> SongReport:
         """All stages in order."""
         report = progress or (lambda value: None)
         started = time.perf_counter()
@@ -137,6 +140,8 @@ class SongJob:
             share = part(report, SHARES["separation"], SHARES["conversion"])
             placed, done = self._timed("conversion", self._convert, vocals, image, share)
         gain_db = self._timed("remix", self._remix, vocals, placed, part(report, 1 - SHARES["remix"], SHARES["remix"]))
+        if stems is not None:
+            self._timed("stems", self._keep_stems, vocals, placed, stems)
         report(1.0)
         seconds = vocals.length / self.rate
         return SongReport(
@@ -229,6 +234,15 @@ class SongJob:
             for block in self._mixed(vocals, placed):
                 writer.write(block * gain)
         return 20 * math.log10(float(gain))
+
+    def _keep_stems(self, vocals: RawFile, placed: RawFile, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, name in ((vocals, VOCALS), (placed, CONVERTED)):
+            peak = max((float(np.abs(block).max(initial=0.0)) for block in self._blocks(file)), default=0.0)
+            gain = np.float32(1.0 / max(1.0, peak))
+            with AudioWriter(folder / name, self.rate, self.channels, "16") as writer:
+                for block in self._blocks(file):
+                    writer.write(block * gain)
 
     def _mixed(self, vocals: RawFile, placed: RawFile) -> Iterator[np.ndarray]:
         options = self.options

