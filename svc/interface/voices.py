@@ -3,6 +3,7 @@
 Only the header of a voice file is read here, so that lists are quick and load no tensor library.
 """
 
+import hashlib
 import json
 import os
 import secrets
@@ -108,7 +109,29 @@ def remove_voice(home: Path, voice_id: str) -> None:
     entry = find_voice(home, voice_id)
     if not entry.own:
         raise CheckpointError("This voice belongs to the server and is not deleted from here.")
+    sample = sample_of(home, entry)
+    if sample is not None:
+        sample.unlink()
     shutil.rmtree(entry.path.parent)
+
+
+def own_folder(home: Path, voice_id: str) -> Path:
+    """The folder of an own voice; CheckpointError for any other id."""
+    entry = find_voice(home, voice_id)
+    if not entry.own:
+        raise CheckpointError("This voice belongs to the server: copy it into your library first.")
+    return entry.path.parent
+
+
+def sample_name(entry: VoiceEntry) -> str:
+    """What the sample of a voice is called: another one for another version of its file."""
+    return hashlib.sha256(f"{entry.id} {entry.path.stat().st_mtime_ns}".encode()).hexdigest()[:32]
+
+
+def sample_of(home: Path, entry: VoiceEntry) -> Path | None:
+    """The sample that was made of a voice, if one was."""
+    path = home / "samples" / f"{sample_name(entry)}.flac"
+    return path if path.is_file() else None
 
 
 def _own(folder: Path) -> VoiceEntry | None:

@@ -21,6 +21,13 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "convert": Kind("svc.interface.kinds.convert:convert", warm=True),
+    "measure": Kind("svc.interface.kinds.measure:measure"),
+    "speak": Kind("svc.interface.kinds.speak:speak", warm=True),
+    "sample": Kind("svc.interface.kinds.voice_work:sample", warm=True),
+    "import": Kind("svc.interface.kinds.voice_work:import_file"),
+    "mix": Kind("svc.interface.kinds.voice_work:mix"),
+    "compress": Kind("svc.interface.kinds.voice_work:compress"),
+    "export": Kind("svc.interface.kinds.voice_work:export"),
     "prepare": Kind("svc.interface.kinds.prepare:prepare", pausable=True),
     "train": Kind("svc.interface.kinds.train:train", pausable=True, finishable=True),
     "batch": Kind("svc.interface.kinds.batch:batch", warm=True, pausable=True),
