@@ -1,0 +1,1 @@
+"""Made speech and singing by Kokoro: texts, melodies and where the parts come from. Used by recipes/made_singing.py."""
