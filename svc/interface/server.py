@@ -23,36 +23,44 @@ def serve(settings: ServerSettings, say: Callable[[str], None] = lambda sentence
     # Read when components are made: uploads and results are served from here and from nowhere else.
     os.environ["GRADIO_TEMP_DIR"] = str(settings.cache_folder)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    try:
-        import gradio  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("gradio", "webui", "The web page") from error
-    from svc.interface.app import build, launch_arguments
-    from svc.interface.jobs.queue import JobQueue
-    from svc.interface.page import Page
+    from svc.interface.opening import Opening
 
-    queue = JobQueue(
-        settings.jobs_folder,
-        at_once=settings.jobs_at_once,
-        memory_limit_bytes=settings.memory_limit_bytes,
-        stop_at_exit=settings.stop_jobs_at_exit,
-    )
-    stop = _stop_on_signals()
-    with queue:
+    # Gradio takes seconds to be imported: meanwhile its address answers with a page that becomes the real one.
+    try:
+        opening = Opening(settings.host, settings.port, settings.language)
+    except OSError as error:
+        raise _no_port(settings) from error
+    with opening:
+        try:
+            import gradio  # noqa: F401
+        except ImportError as error:
+            raise MissingExtraError("gradio", "webui", "The web page") from error
+        from svc.interface.app import build, launch_arguments
+        from svc.interface.jobs.queue import JobQueue
+        from svc.interface.page import Page
+
+        queue = JobQueue(
+            settings.jobs_folder,
+            at_once=settings.jobs_at_once,
+            memory_limit_bytes=settings.memory_limit_bytes,
+            stop_at_exit=settings.stop_jobs_at_exit,
+        )
         page = Page(settings, queue)
         blocks = build(page)
+    stop = _stop_on_signals()
+    with queue:
         blocks.queue(default_concurrency_limit=8)
         try:
             blocks.launch(
                 server_name=settings.host,
                 server_port=settings.port,
                 prevent_thread_lock=True,
+                # Or gradio asks itself for the page within 3 s and gives up, which a busy machine does not manage.
+                _frontend=False,
                 **launch_arguments(page),
             )
         except OSError as error:
-            raise ConfigError(
-                f"The page cannot listen on {settings.host}:{settings.port}: choose another --port or --host."
-            ) from error
+            raise _no_port(settings) from error
         shown_host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
         say(f"The page is open at http://{shown_host}:{settings.port}{settings.root_path}/ . Ctrl-C ends it.")
         if settings.share and blocks.share_url:
@@ -63,6 +71,10 @@ def serve(settings: ServerSettings, say: Callable[[str], None] = lambda sentence
         blocks.close(verbose=False)
         if queue.running and not settings.stop_jobs_at_exit:
             say(f"{queue.running} job(s) go on in the background: start the page again to see them.")
+
+
+def _no_port(settings: ServerSettings) -> ConfigError:
+    return ConfigError(f"The page cannot listen on {settings.host}:{settings.port}: choose another --port or --host.")
 
 
 def _make_folders(settings: ServerSettings) -> None:
