@@ -28,7 +28,8 @@ def test_every_address_answers_in_the_readers_language_and_the_port_is_free_afte
             assert words("zh")["page.opening"] in body and MARK in body and "root:" not in body
         with pytest.raises(OSError):
             Opening("127.0.0.1", port)
-    with socket.socket() as probe:
+    with socket.socket() as probe:  # as gradio does, whose server comes next
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", port))
 
 
