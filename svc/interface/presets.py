@@ -59,6 +59,12 @@ def _speakers(entry: VoiceEntry | None, preset: dict[str, Any]) -> Any:
     return gr.update(choices=names, value=value, visible=len(names) > 1)
 
 
+def other_speaker(entry: VoiceEntry, speaker: str | None) -> str | None:
+    """The speaker for the options: None for the voice's first one, who sings anyway."""
+    first = entry.speakers[0].get("name") if entry.speakers else None
+    return None if speaker in (None, "", first) else speaker
+
+
 def with_preset(entry: VoiceEntry, options: dict[str, Any]) -> dict[str, Any]:
     """Options of the API: the voice's preset, and over it what the client asks for."""
     return {**entry.preset, **options}

@@ -16,6 +16,7 @@ CSS = """
 .svc-table { width: 100%; border-collapse: collapse; }
 .svc-table th, .svc-table td { text-align: start; padding: .35rem .5rem; overflow-wrap: anywhere;
   border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important; }
+.svc-table, .svc-table thead, .svc-table tbody, .svc-table tr { border: 0 !important; }
 .svc-table th { font-weight: 600; }
 .svc-scroll { overflow-x: auto; }
 .svc-low { max-height: 14rem; overflow-y: auto; }

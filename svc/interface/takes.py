@@ -26,13 +26,7 @@ def takes_html(page: Page, request: "gr.Request") -> str:
     rows = "".join(_row(page, request, view) for view in views)
     if not rows:
         return f"<p>{html.escape(page.say(request, 'convert.no_takes'))}</p>"
-    titles = "".join(
-        f'<th scope="col">{html.escape(page.say(request, f"convert.column.{key}"))}</th>' for key in ("take", "sound")
-    )
-    return (
-        f'<div class="svc-scroll"><table class="svc-table"><thead><tr>{titles}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
-    )
+    return f'<table class="svc-table"><tbody>{rows}</tbody></table>'
 
 
 def _row(page: Page, request: "gr.Request", view: JobView) -> str:
@@ -45,8 +39,8 @@ def _row(page: Page, request: "gr.Request", view: JobView) -> str:
     told = html.escape(settings_words(page, request, view.settings))
     title = html.escape(view.title)
     return (
-        f'<tr data-job="{view.id}"><td><strong>{title}</strong><br>{when} · {told}</td>'
-        f"<td>{player(url, view.title)}{download(page, request, url, label)}</td></tr>"
+        f'<tr data-job="{view.id}"><td><strong>{title}</strong><br>{when} · {told}'
+        f"{player(url, view.title)}{download(page, request, url, label)}</td></tr>"
     )
 
 

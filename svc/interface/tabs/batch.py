@@ -15,6 +15,7 @@ from svc.interface.jobs.record import DONE, JobView
 from svc.interface.kinds.batch import FAILED, MADE, RUNNING, WAITING, ZIP_NAME
 from svc.interface.listening import address, download, player
 from svc.interface.page import Page
+from svc.interface.presets import follow_voice, with_preset
 from svc.interface.songlist import SongList, inputs_of
 
 FRONT = ("transpose", "separate", "match_loudness", "format")
@@ -79,7 +80,8 @@ def build(page: Page) -> None:
 
     def endpoint(request: gr.Request, songs: str, folder: str, voice: str, options: Any) -> dict[str, Any]:
         """Many songs (ids, or a folder of the server) with a voice as one job."""
-        chosen = ConvertOptions(**asked(ConvertOptions, options))
+        wanted = with_preset(page.voice(request, voice), asked(ConvertOptions, options))
+        chosen = ConvertOptions(**wanted)
         return batch(request, songs, folder, voice, chosen).to_dict()
 
     def live(job_id: str, before: str, request: gr.Request) -> list[Any]:
@@ -88,6 +90,7 @@ def build(page: Page) -> None:
 
     inputs = [songs.ids, folder, voice, *controls.components]
     page.on(start.click, clicked, inputs, block.components)
+    follow_voice(page, voice, controls)
     page.on(block.timer.tick, live, [block.job_id, seen], [table, seen], queue=False)
     page.api("batch", endpoint, [songs.ids, folder, voice, settings_box()])
     job = gr.Textbox("", label=page.text("jobs.job"), visible=False)

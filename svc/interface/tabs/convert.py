@@ -15,7 +15,7 @@ from svc.interface.jobblock import JobBlock
 from svc.interface.jobs.record import DONE, JobView
 from svc.interface.kinds.convert import PICTURE
 from svc.interface.page import Page
-from svc.interface.presets import differences, follow_voice, speaker_choice, with_preset
+from svc.interface.presets import differences, follow_voice, other_speaker, speaker_choice, with_preset
 from svc.interface.takes import suggestion, takes_html
 from svc.interface.voices import change_voice
 
@@ -30,8 +30,8 @@ def build(page: Page) -> None:
         with gr.Column():
             form = _Form(page)
         with gr.Column():
-            block, takes = _results(page)
-    _connect(page, form, block, takes)
+            block = _results(page)
+    _connect(page, form, block)
     _ranges(page, form)
     _endpoints(page, form)
 
@@ -85,20 +85,19 @@ class _Form:
         return render
 
 
-def _results(page: Page) -> tuple[JobBlock, Any]:
+def _results(page: Page) -> JobBlock:
     """The right side: progress, the four sounds, pictures, files, takes."""
     result = page.player("convert.result", "convert-result")
     facts = gr.HTML("", elem_id="convert-facts")
-    with gr.Accordion(page.text("convert.parts"), open=True):
-        vocals = page.player("convert.vocals", "convert-vocals")
-        converted = page.player("convert.converted", "convert-converted")
-        picture = gr.Image(
-            label=page.text("convert.picture"), elem_id="convert-picture", interactive=False, buttons=["fullscreen"]
-        )
-    files = gr.File(
-        label=page.text("convert.save"), file_count="multiple", interactive=False, elem_id="convert-files", height=150
+    vocals = page.player("convert.vocals", "convert-vocals")
+    converted = page.player("convert.converted", "convert-converted")
+    picture = gr.Image(
+        label=page.text("convert.picture"), show_label=False, elem_id="convert-picture", interactive=False, buttons=[]
     )
-    takes = gr.HTML("", elem_id="convert-takes", render=False)
+    files = gr.File(
+        label=page.text("convert.save"), file_count="multiple", interactive=False, elem_id="convert-files", height=190
+    )
+    takes = gr.HTML("", elem_id="convert-takes")
     outputs = [result, facts, vocals, converted, picture, files, takes]
 
     def render(view: JobView | None, request: gr.Request) -> Sequence[Any]:
@@ -123,10 +122,18 @@ def _results(page: Page) -> tuple[JobBlock, Any]:
             told,
         ]
 
+    for part in outputs:  # they stand below the progress, which is made of them
+        part.unrender()
     block = JobBlock(page, "convert", ("convert",), outputs, render)
+    result.render()
+    facts.render()
+    with gr.Accordion(page.text("convert.parts"), open=True):
+        for part in (vocals, converted, picture):
+            part.render()
+    files.render()
     with gr.Accordion(page.text("convert.takes"), open=True):
         takes.render()
-    return block, takes
+    return block
 
 
 def _named(view: JobView, path: Path) -> str:
@@ -135,7 +142,7 @@ def _named(view: JobView, path: Path) -> str:
     return f"{view.title}{ending}{path.suffix}"
 
 
-def _connect(page: Page, form: _Form, block: JobBlock, takes: Any) -> None:
+def _connect(page: Page, form: _Form, block: JobBlock) -> None:
     def add_song(path: str | None, request: gr.Request) -> tuple[str, str | None]:
         """Take a song; gives its id and the song itself to hear."""
         if not path:
@@ -154,7 +161,8 @@ def _connect(page: Page, form: _Form, block: JobBlock, takes: Any) -> None:
         def handler(request: gr.Request, *values: Any) -> list[Any]:
             song, voice, speaker, f0, prompt, also, *rest = values
             # A recording says who sings, so no speaker of the voice does.
-            options = form.controls.settings(rest, speaker=None if prompt else speaker or None)
+            singer = None if prompt else other_speaker(page.voice(request, voice), speaker)
+            options = form.controls.settings(rest, speaker=singer)
             given = Given(song, voice, options.model_dump(mode="json"), f0, prompt, also, seconds)
             return block.follow(submit(page, request, given), request)
 
@@ -162,7 +170,8 @@ def _connect(page: Page, form: _Form, block: JobBlock, takes: Any) -> None:
 
     def keep(voice_id: str, speaker: str | None, request: gr.Request, *values: Any) -> None:
         chosen = page.voice(request, voice_id)
-        preset = differences(form.controls.settings(values, speaker=speaker or None).model_dump(mode="json"))
+        options = form.controls.settings(values, speaker=other_speaker(chosen, speaker))
+        preset = differences(options.model_dump(mode="json"))
         change_voice(page.home(request), chosen.id, preset=preset)
         gr.Info(page.say(request, "convert.kept", voice=html.escape(chosen.label)), title=html.escape(chosen.label))
 

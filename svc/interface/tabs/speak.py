@@ -12,7 +12,7 @@ from svc.interface.asked import asked, settings_box
 from svc.interface.jobblock import JobBlock
 from svc.interface.jobs.record import DONE, JobView
 from svc.interface.page import Page
-from svc.interface.presets import follow_voice, speaker_choice, with_preset
+from svc.interface.presets import follow_voice, other_speaker, speaker_choice, with_preset
 
 FORMATS = ("wav", "flac", "mp3")
 FRONT = ("transpose", "predict_f0")
@@ -43,7 +43,8 @@ def build(page: Page) -> None:
 
     def clicked(request: gr.Request, *values: Any) -> list[Any]:
         text, engine, engine_voice, speed, ending, convert, voice, speaker, *rest = values
-        options = form.controls.settings(rest, speaker=speaker or None).model_dump(mode="json")
+        singer = other_speaker(page.voice(request, voice), speaker) if convert else None
+        options = form.controls.settings(rest, speaker=singer).model_dump(mode="json")
         given = {"text": text, "engine": engine, "engine_voice": engine_voice, "speed": speed, "format": ending}
         return block.follow(submit(page, request, given, voice if convert else NO_VOICE, options), request)
 
