@@ -23,9 +23,10 @@ def train(context: JobContext) -> dict[str, Any]:
     """Inputs "dataset" (a prepared folder) or "song-000", "song-001" ...; "base", a voice to start from, if wanted.
 
     Settings: "singer" (name shown for the voice), "recipe", "settings" (nested, over the recipe; train.max_minutes
-    counts over all pauses), "excluded" (ids of slices of the given dataset to leave out). Events: "losses" (step,
-    total, losses, speed, seconds_left), "message". Everything lies in work/: songs/, dataset/ (of a given one, links),
-    run/ (with TensorBoard logs and samples). The voice goes to the user's library, and can be downloaded. Returns voice
+    counts over all pauses), "base" ("builtin": the base voice that ships, where it fits), "excluded" (ids of slices of
+    the given dataset to leave out). Events: "losses" (step, total, losses, speed, seconds_left), "message". Everything
+    lies in work/: songs/, dataset/ (of a given one, links), run/ (with TensorBoard logs and samples). The voice goes to
+    the user's library, and can be downloaded. Returns voice
     (its id there), steps, metrics.
     """
     from svc.checkpoint.resume import list_states
@@ -36,7 +37,7 @@ def train(context: JobContext) -> dict[str, Any]:
     config, device = _config(context), resolve_device(context.device)
     run = RunFolder(context.work / "run")
     dataset = _dataset(context, config, device)
-    base = context.input("base") if context.has_input("base") else None
+    config, base, judges = _from_base(context, config, dataset)
     share = 0.0 if context.has_input("dataset") else PREPARE_SHARE
     context.stage("training", share, 1 - share)
     if context.finish_wanted:
@@ -51,6 +52,7 @@ def train(context: JobContext) -> dict[str, Any]:
                 dataset,
                 run.path,
                 base=None if started else base,
+                base_discriminator=None if started else judges,
                 resume=started,
                 device=device,
                 progress=watch,
@@ -70,6 +72,43 @@ def _config(context: JobContext) -> Config:
     from svc.paths import recipe
 
     return load_config(recipe(context.settings.get("recipe", "fast")), context.settings.get("settings") or {})
+
+
+def _from_base(context: JobContext, config: Config, dataset: Path) -> tuple[Config, Path | None, Path | None]:
+    """Settings, base voice and discriminators; what the base that ships brings lies under what the user changed."""
+    from svc.checkpoint.voice import load_voice
+    from svc.paths import recipe
+    from svc.training.builtin_base import find_builtin_base, settings_from, why_not
+
+    if context.has_input("base"):
+        return config, context.input("base"), None
+    found = find_builtin_base() if context.settings.get("base") == "builtin" else None
+    if found is None:
+        return config, None, None
+    path = recipe(context.settings.get("recipe", "fast"))
+    plain = load_config(path).model_dump(mode="json")
+    mine = _changed(context.settings.get("settings") or {}, plain)
+    voice = load_voice(found.voice)
+    adapted = load_config(path, merge(settings_from(voice.config, found.discriminator is not None), mine))
+    reason = why_not(voice, adapted, PreparedDataset.open(dataset).spec)
+    if reason:
+        context.message(f"The built-in base voice does not fit ({reason}): training starts from random weights.")
+        return config, None, None
+    context.message("Training starts from the built-in base voice.")
+    return adapted, found.voice, found.discriminator
+
+
+def _changed(values: dict[str, Any], plain: dict[str, Any]) -> dict[str, Any]:
+    """The settings of `values` (nested) that are not those of the recipe."""
+    out: dict[str, Any] = {}
+    for name, value in values.items():
+        before = plain.get(name)
+        if isinstance(value, dict) and isinstance(before, dict):
+            if kept := _changed(value, before):
+                out[name] = kept
+        elif value != (list(before) if isinstance(before, tuple) else before):
+            out[name] = value
+    return out
 
 
 def _dataset(context: JobContext, config: Config, device: str) -> Path:

@@ -23,9 +23,10 @@ from svc.interface.voices import voice_header
 from svc.paths import recipe as recipe_path
 
 # Recipes in the order they are offered, with the minutes that are suggested for each.
-RECIPES: dict[str, float | None] = {"fast": 60.0, "quality": None, "demo": 7.0, "debug": None}
+RECIPES: dict[str, float | None] = {"fast": 60.0, "quality": None, "demo": 5.0, "debug": None}
 FRONT = ("train.max_minutes", "train.max_steps")
-NONE = ""
+NONE, BUILTIN = "", "builtin"
+FIXED_BASES = (("builtin_base", BUILTIN), ("no_base", NONE))
 
 
 def build(page: Page) -> None:
@@ -134,8 +135,8 @@ def _training(page: Page, slices: SliceList) -> None:
                 elem_id="train-recipe",
             )
             base = gr.Dropdown(
-                [(page.text("train.no_base"), NONE)],
-                value=NONE,
+                [(page.text("train.builtin_base"), BUILTIN), (page.text("train.no_base"), NONE)],
+                value=BUILTIN,
                 label=page.text("train.base"),
                 info=page.text("train.base_help"),
                 elem_id="train-base",
@@ -182,9 +183,9 @@ def _training(page: Page, slices: SliceList) -> None:
 
     def bases(now: str, request: gr.Request) -> Any:
         entries = page.voices(request)
-        known = [NONE, *(entry.id for entry in entries)]
-        names = [(page.say(request, "train.no_base"), NONE), *((entry.label, entry.id) for entry in entries)]
-        return gr.update(choices=names, value=now if now in known else NONE)
+        fixed = [(page.say(request, f"train.{key}"), key_id) for key, key_id in FIXED_BASES]
+        names = [*fixed, *((entry.label, entry.id) for entry in entries)]
+        return gr.update(choices=names, value=now if now in [key_id for _, key_id in names] else BUILTIN)
 
     inputs = [slices.dataset, preset, base, *controls.components]
     page.on(block.timer.tick, live, [block.job_id, seen], [facts, curves, samples, seen], queue=False)
@@ -206,7 +207,7 @@ def _submit(
     # The model is the base's where there is one, or nothing of it could be used.
     overrides: dict[str, Any] = {key: values[key] for key in ("model", "train") if key in values}
     inputs, labels = {"dataset": work / DATASET}, {work / DATASET: singer}
-    if base_id:
+    if base_id not in (NONE, BUILTIN):
         entry = page.voice(request, base_id)
         overrides["model"] = _model_of(entry.path, work / DATASET)
         inputs["base"], labels[entry.path] = entry.path, entry.label
@@ -219,6 +220,7 @@ def _submit(
             "singer_folder": prepared.settings["singer_folder"],
             "recipe": name,
             "settings": overrides,
+            "base": base_id if base_id == BUILTIN else NONE,
             "excluded": slices.excluded(request, job_id),
         },
         title=page.say(request, "train.title", singer=singer),
