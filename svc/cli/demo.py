@@ -3,15 +3,17 @@
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
+from svc.cli.base_choice import Start, from_builtin
 from svc.cli.console import emit, say, stage
 from svc.cli.options import Device, Json, pick_device, resolve_config
-from svc.cli.train import Start, run_training
-from svc.config import ConvertOptions
+from svc.cli.train import run_training
+from svc.config import Config, ConvertOptions
 
 
 def demo(
-    *, output: Path = Path("demo_output"), minutes: float = 7.0, device: Device = "auto", json: Json = False
+    *, output: Path = Path("demo_output"), minutes: float = 5.0, device: Device = "auto", json: Json = False
 ) -> int:
     """Raw demo songs -> separate -> slice -> features -> train -> convert a demo song -> remix -> report.
 
@@ -28,13 +30,18 @@ def demo(
     from svc.data.prepare import prepare_dataset
 
     started, chosen = time.monotonic(), pick_device(device)
-    config = resolve_config("demo", None, {"train.max_minutes": minutes})
+
+    def resolve(of_base: dict[str, Any]) -> Config:
+        return resolve_config("demo", None, {"train.max_minutes": minutes}, of_base)
+
+    config = resolve({})
     dataset, run = output / "dataset", output / "run"
     with stage("Separate, slice, features") as update:
         prepared = prepare_dataset(demo_singer(), dataset, config, device=chosen, progress=update)
     if run.is_dir():
         shutil.rmtree(run)
-    trained = run_training(dataset, run, config, Start(), chosen)
+    config, start = from_builtin(Start(), dataset, config, resolve)
+    trained = run_training(dataset, run, config, start, chosen)
     song = demo_song()
     result = output / f"{song.stem}_sung_by_{prepared.speakers[0]}.flac"
     with stage("Convert and remix") as update:

@@ -14,6 +14,8 @@ from svc.weights.hashing import sha256_of
 from svc.weights.pretrained import Ledger, by_hand
 
 __all__ = [
+    "BASE_DISCRIMINATOR",
+    "BASE_VOICE",
     "MOONSHINE",
     "RESEMBLYZER",
     "SPLEETER",
@@ -93,10 +95,25 @@ RESEMBLYZER = WeightFile(
     purpose="speaker encoder 'resemblyzer'",
 )
 
+BASE_VOICE = WeightFile(
+    name="base_voice.safetensors",
+    sha256="0231b363868937f15d359d408e368d13872f67ead84dc8b637dbc3f3f02ddb49",
+    bytes=26_097_342,
+    licence="MIT",
+    purpose="base voice that trainings and prompts start from",
+)
+BASE_DISCRIMINATOR = WeightFile(
+    name="base_discriminator.safetensors",
+    sha256="fea118948d5ae85a2c4311bfbf4b98c045338a927faa7d1e8c373b491cdfe41f",
+    bytes=3_353_880,
+    licence="MIT",
+    purpose="discriminators of the base voice, for trainings",
+)
+
 
 def embedded_weights() -> tuple[WeightFile, ...]:
     """Every weight file that ships with the package."""
-    return (MOONSHINE, SPLEETER, RESEMBLYZER)
+    return (MOONSHINE, SPLEETER, RESEMBLYZER, BASE_VOICE, BASE_DISCRIMINATOR)
 
 
 def find_weight(name: str, file_name: str = "") -> Path | None:
