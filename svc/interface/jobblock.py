@@ -38,7 +38,8 @@ class JobBlock:
         self._page, self._kinds, self._render = page, kinds, render
         self._outputs, self._every_tick = list(outputs), every_tick
         self.job_id = gr.State("")
-        self._seen = gr.State("")
+        # Not a gr.State: its change is not told when a timer's handler makes it.
+        self._seen = gr.Textbox("", label=page.text("jobs.job"), visible="hidden", elem_id=f"{name}-seen")
         self.shown = gr.HTML("", elem_id=f"{name}-job")
         with gr.Row():
             self.cancel = gr.Button(
@@ -106,7 +107,10 @@ class JobBlock:
 
             return handler
 
-        page.on(self.timer.tick, tick, [self.job_id, self._seen], self.components, queue=False, trigger_mode="once")
+        # What else follows the job hangs on `ticked.then`, so that it sees the last tick's end as well.
+        self.ticked = page.on(
+            self.timer.tick, tick, [self.job_id, self._seen], self.components, queue=False, trigger_mode="once"
+        )
         for button, action in zip(self._buttons, (jobs.cancel, jobs.pause, jobs.finish, jobs.retry)):
             page.on(button.click, does(action), [self.job_id], self.components, queue=False)
         page.on_load(newest, [], self.components)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from svc.errors import SvcError
-from svc.interface.files import StoredFile, clean_label
+from svc.interface.files import StoredFile
 from svc.interface.jobblock import clock
 from svc.interface.page import Page
 
@@ -17,7 +17,10 @@ MOST_SONGS = 500
 
 
 class SongList:
-    """An upload box and the table of what was taken. `ids` holds the stored files' ids, in order, for handlers."""
+    """An upload box, and below it how much was taken and what was not.
+
+    `ids` holds the stored files' ids, in order, for handlers.
+    """
 
     def __init__(self, page: Page, name: str, label_key: str) -> None:
         import gradio as gr
@@ -38,7 +41,7 @@ class SongList:
                 except SvcError as error:
                     refused.append(str(error))
             stored = [files.get(file_id) for file_id in kept.values()]
-            return [" ".join(kept.values()), self._table(stored, refused, request), kept]
+            return [" ".join(kept.values()), self._told(stored, refused, request), kept]
 
         page.on(self.upload.change, arrived, [self.upload, taken], [self.ids, self.shown, taken])
 
@@ -47,21 +50,11 @@ class SongList:
         wanted = (ids or "").replace(",", " ").split()
         return [self._page.files(request).get(file_id) for file_id in wanted[:MOST_SONGS]]
 
-    def _table(self, stored: Sequence[StoredFile], refused: Sequence[str], request: "gr.Request") -> str:
-        rows = "".join(
-            f"<tr><td>{html.escape(clean_label(song.label))}</td><td>{clock(song.seconds or 0)}</td></tr>"
-            for song in stored
-        )
+    def _told(self, stored: Sequence[StoredFile], refused: Sequence[str], request: "gr.Request") -> str:
         total = clock(sum(song.seconds or 0 for song in stored))
         words = html.escape(self._page.say(request, "songs.count", count=len(stored), time=total))
-        table = (
-            f'<div class="svc-scroll svc-low"><table class="svc-table"><tbody>{rows}</tbody></table></div>'
-            f"<p>{words}</p>"
-            if stored
-            else ""
-        )
         problems = "".join(f'<p class="svc-error" role="alert">{html.escape(sentence)}</p>' for sentence in refused)
-        return problems + table
+        return problems + (f"<p>{words}</p>" if stored else "")
 
 
 def inputs_of(songs: Sequence[StoredFile]) -> tuple[dict[str, Path], dict[Path, str]]:

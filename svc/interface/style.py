@@ -13,13 +13,12 @@ CSS = """
 .svc-job-title { font-weight: 600; overflow-wrap: anywhere; }
 .svc-job progress { width: 100%; height: .8rem; accent-color: var(--color-accent); }
 .svc-error { color: var(--error-text-color, #b91c1c); margin: 0; }
-.svc-table { width: 100%; border-collapse: collapse; }
+.svc-table { width: 100%; border-collapse: collapse; border: 0 !important; }
 .svc-table th, .svc-table td { text-align: start; padding: .35rem .5rem; overflow-wrap: anywhere;
   border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important; }
 .svc-table, .svc-table thead, .svc-table tbody, .svc-table tr { border: 0 !important; }
 .svc-table th { font-weight: 600; }
 .svc-scroll { overflow-x: auto; }
-.svc-low { max-height: 14rem; overflow-y: auto; }
 .svc-warning { color: var(--body-text-color-subdued); margin: 0; }
 .svc-findings { margin: .25rem 0 0; padding-inline-start: 1.25rem; list-style: disc; }
 .svc-slice { display: grid; gap: .25rem; }

@@ -91,7 +91,7 @@ def build(page: Page) -> None:
     inputs = [songs.ids, folder, voice, *controls.components]
     page.on(start.click, clicked, inputs, block.components)
     follow_voice(page, voice, controls)
-    page.on(block.timer.tick, live, [block.job_id, seen], [table, seen], queue=False)
+    page.on(block.ticked.then, live, [block.job_id, seen], [table, seen], queue=False)
     page.api("batch", endpoint, [songs.ids, folder, voice, settings_box()])
     job = gr.Textbox("", label=page.text("jobs.job"), visible=False)
     page.api("batch_files", lambda request, job_id: files_of(page, request, job_id), [job])

@@ -99,14 +99,14 @@ def _follow_preparing(page: Page, block: JobBlock, dataset: gr.Dropdown, slices:
         newest = found[0][1] if found else None
         return [gr.update(choices=found, value=newest), *slices.draw(newest, which, 0, request)]
 
-    def finished(job_id: str, which: str, request: gr.Request) -> list[Any]:
+    def finished(job_id: str, chosen: str | None, which: str, request: gr.Request) -> list[Any]:
         state = page.jobs.view(page.owner(request), job_id).state if job_id else ""
-        if state == DONE:
+        if state == DONE and chosen != job_id:
             return refresh(which, request)
         return [gr.skip() for _ in range(1 + len(slices.components))]
 
     outputs = [dataset, *slices.components]
-    page.on(block.state_changed, finished, [block.job_id, slices.filter], outputs, queue=False)
+    page.on(block.state_changed, finished, [block.job_id, dataset, slices.filter], outputs, queue=False)
     page.on_load(refresh, [slices.filter], outputs)
     page.api("slices", lambda request, dataset: slices.listed(request, dataset), [dataset])
     excluded = gr.Textbox("", label=page.text("slices.excluded"), visible=False)
@@ -152,18 +152,22 @@ def _training(page: Page, slices: SliceList) -> None:
     facts = gr.HTML("", elem_id="train-facts", render=False)
     curves = gr.HTML("", elem_id="train-curves", render=False)
     samples = gr.HTML("", elem_id="train-samples", render=False)
+    board = gr.Button(
+        page.text("train.tensorboard"), size="sm", visible=False, elem_id="train-tensorboard", render=False
+    )
+    link = gr.HTML("", elem_id="train-tensorboard-link", render=False)
     seen = gr.State("")
 
     def picture(view: JobView | None, request: gr.Request, before: str = "") -> list[Any]:
         return _picture(page, view, request, before)
 
     def render(view: JobView | None, request: gr.Request) -> Sequence[Any]:
-        return picture(view, request)
+        return [*picture(view, request), gr.update(visible=view is not None), ""]
 
-    block = JobBlock(page, "train", ("train",), [facts, curves, samples, seen], render)
-    for component in (facts, curves, samples):
+    block = JobBlock(page, "train", ("train",), [facts, curves, samples, seen, board, link], render)
+    for component in (facts, curves, samples, board, link):
         component.render()
-    _tensorboard(page, block)
+    _tensorboard(page, block, board, link)
 
     def live(job_id: str, before: str, request: gr.Request) -> list[Any]:
         view = page.jobs.view(page.owner(request), job_id) if job_id else None
@@ -188,7 +192,7 @@ def _training(page: Page, slices: SliceList) -> None:
         return gr.update(choices=names, value=now if now in [key_id for _, key_id in names] else BUILTIN)
 
     inputs = [slices.dataset, preset, base, *controls.components]
-    page.on(block.timer.tick, live, [block.job_id, seen], [facts, curves, samples, seen], queue=False)
+    page.on(block.ticked.then, live, [block.job_id, seen], [facts, curves, samples, seen], queue=False)
     page.on(start.click, clicked, inputs, block.components)
     page.on(preset.input, chosen, [preset], controls.components, queue=False)
     page.on(base.focus, bases, [base], [base], queue=False)
@@ -282,10 +286,8 @@ def _samples_html(page: Page, request: gr.Request, sung: list[tuple[str, list[Pa
     return f"<h4>{title}</h4><table class='svc-table'><tbody>{rows}</tbody></table>"
 
 
-def _tensorboard(page: Page, block: JobBlock) -> None:
+def _tensorboard(page: Page, block: JobBlock, button: gr.Button, link: gr.HTML) -> None:
     """The button that starts TensorBoard for the training that is shown, and the link to it."""
-    button = gr.Button(page.text("train.tensorboard"), size="sm", elem_id="train-tensorboard", visible=False)
-    link = gr.HTML("", elem_id="train-tensorboard-link")
 
     def address_of(request: gr.Request, job: str) -> str:
         """The path of a TensorBoard for a training, below the page's address."""
@@ -302,7 +304,6 @@ def _tensorboard(page: Page, block: JobBlock) -> None:
         return f'<a href="{html.escape(address_of(request, job_id))}" target="_blank" rel="noopener">{words}</a>'
 
     page.on(button.click, opened, [block.job_id], [link], show_progress="minimal")
-    page.on(block.job_id.change, lambda job: ["", gr.update(visible=bool(job))], [block.job_id], [link, button])
     given = gr.Textbox("", label=page.text("jobs.job"), visible=False)
     page.api("tensorboard", address_of, [given])
 
