@@ -146,6 +146,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder for the lines and the figures")
     parser.add_argument("--shared", type=Path, default=shared_dir(), help="reference folder")
     parser.add_argument("--speaker", help="speaker of the voice file")
+    parser.add_argument("--prompt", type=Path, help="clip of the target instead of a speaker: T3, nothing trained")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--noise-scale", type=float, default=ConvertOptions().noise_scale)
@@ -159,7 +160,12 @@ def main() -> None:
         stale.unlink()  # the judge takes every file of a line, so another transposition's must not stay
     converter = Converter.load(args.voice, args.device)
     options = ConvertOptions(
-        speaker=args.speaker, seed=args.seed, noise_scale=args.noise_scale, protect=args.protect, separate="none"
+        speaker=args.speaker,
+        prompt=args.prompt,
+        seed=args.seed,
+        noise_scale=args.noise_scale,
+        protect=args.protect,
+        separate="none",
     )
     lines = read_lines(args.shared)
     pairs, rtf = convert_lines(lines, args.test, converter, options, args.output, args.shared)

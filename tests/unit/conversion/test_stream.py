@@ -59,7 +59,10 @@ class SineModel:
         self.latent_noise.append(noise)
         return torch.zeros(1), batch.f0_hz
 
-    def decode(self, z, f0_hz, voiced, speaker_id, phase_start, source_noise):
+    def speaker_vector(self, batch):
+        return batch.speaker_id
+
+    def decode(self, z, f0_hz, voiced, speaker, phase_start, source_noise):
         phase = sample_phase(f0_hz, phase_start, HOP, RATE)
         return (source_noise if self.noisy else 0.3 * torch.sin(2 * torch.pi * phase))[:, None]
 
