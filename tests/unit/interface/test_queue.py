@@ -40,7 +40,7 @@ def add(queue: JobQueue, kind: str, owner: str = "anna", **settings: object) -> 
     return queue.submit(owner, kind, settings, title=kind, home=queue.folder.parent / owner)
 
 
-def until(queue: JobQueue, view: JobView, *states: str, owner: str = "anna", seconds: float = 20) -> JobView:
+def until(queue: JobQueue, view: JobView, *states: str, owner: str = "anna", seconds: float = 60) -> JobView:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         now = queue.view(owner, view.id)
@@ -48,6 +48,14 @@ def until(queue: JobQueue, view: JobView, *states: str, owner: str = "anna", sec
             return now
         time.sleep(0.05)
     raise AssertionError(f"still {now.state} {now.error}, log: {queue.log(owner, view.id)}")
+
+
+def counted(queue: JobQueue, view: JobView) -> None:
+    """Wait until the job has done some of its work: on a busy machine a process takes seconds to begin."""
+    end = time.monotonic() + 60
+    while queue.view("anna", view.id).fraction <= 0:
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def child_of(queue: JobQueue, view: JobView) -> int:
@@ -145,7 +153,7 @@ def test_pause_and_resume_go_on_where_it_was(open_queue: Open) -> None:
     queue = open_queue()
     view = add(queue, "counting")
     until(queue, view, "running")
-    time.sleep(1.0)
+    counted(queue, view)
     queue.pause("anna", view.id)
     paused = until(queue, view, "paused")
     assert 0 < paused.fraction < 1
@@ -158,7 +166,7 @@ def test_finish_ends_early_with_a_result(open_queue: Open) -> None:
     queue = open_queue()
     view = add(queue, "counting")
     until(queue, view, "running")
-    time.sleep(1.0)
+    counted(queue, view)
     queue.finish("anna", view.id)
     assert 0 < until(queue, view, "done").result["count"] < 150
 
@@ -178,7 +186,7 @@ def test_a_restarted_server_finds_waiting_running_and_done_jobs(open_queue: Open
 def test_a_job_killed_while_the_server_was_away_is_interrupted_and_resumes(open_queue: Open) -> None:
     queue = open_queue()
     view = until(queue, add(queue, "counting"), "running")
-    time.sleep(1.0)
+    counted(queue, view)
     pid = queue.folder_of("anna", view.id).state().pid
     queue.close()
     os.killpg(pid, 9)
