@@ -52,7 +52,7 @@ class FeatureConfig(Settings):
     )
     loudness_window: Literal["fft", "hop", "hop_start"] = Field(
         "fft",
-        description="Samples a frame's loudness is measured over: n_fft around it, its hop (so-vits-svc 4.1-Latest), or "
+        description="Samples a frame's loudness is measured over: n_fft around it, its hop (so-vits-svc 4.1-Latest) or "
         "one hop around its first sample (4.1-Stable).",
     )
     pitch_estimator: str = choice(PITCH_ESTIMATORS, "fcpe", "F0 estimator.")
@@ -131,8 +131,8 @@ class ModelConfig(Settings):
     )
     latent: Literal["variational", "direct"] = Field(
         "variational",
-        description="variational: a posterior encoder reads recordings and the prior learns from it (VITS); direct: the "
-        "decoder learns from the prior's mean alone, with no posterior, which takes far fewer steps.",
+        description="variational: a posterior encoder reads recordings and the prior learns from it (VITS); direct: "
+        "the decoder learns from the prior's mean alone, with no posterior, which takes far fewer steps.",
     )
     formant_input: bool = Field(False, description="Tell the model a formant shift; needed for the formant slider.")
 
@@ -227,7 +227,7 @@ class ConvertOptions(Settings):
     pitch_estimator: str | None = Field(None, description="F0 method; empty means the voice's own.")
     f0_file: Path | None = Field(
         None,
-        description="CSV of time in s, F0 in Hz, voiced 0/1 to sing instead of the measured F0 (`svc pitch` writes one); "
+        description="CSV of time in s, F0 in Hz, voiced 0/1 to sing instead of what is measured (see `svc pitch`); "
         "for one song at a time.",
     )
     noise_scale: float = Field(0.35, ge=0, le=2, description="Randomness of the latent; 0 is none.")

@@ -1,5 +1,4 @@
-"""The embedded content encoder: Moonshine tiny's speech encoder, tuned on made singing (svc/assets/moonshine_singing.md)
-and run so that frames depend on their surroundings only.
+"""The embedded content encoder: Moonshine tiny's, tuned on made singing (svc/assets/moonshine_singing.md).
 
 The original looks at the whole clip in its group norm and in its attention, so a slice and its song disagree.
 Here the level is controlled locally, the group norm has fixed statistics, and attention sees SPAN frames to each

@@ -79,9 +79,7 @@ def test_wrong_usage_is_one_sentence_and_code_2(arguments: tuple[str, ...], expe
     assert outcome.out == ""
 
 
-@pytest.mark.parametrize(
-    "arguments", [CONVERT, TRAIN, ("info", "nowhere"), ("prepare", "nowhere", "--output", "o")]
-)
+@pytest.mark.parametrize("arguments", [CONVERT, TRAIN, ("info", "nowhere"), ("prepare", "nowhere", "--output", "o")])
 def test_what_is_not_there_is_named_and_code_1(arguments: tuple[str, ...], cli: Cli) -> None:
     outcome = cli(*arguments)
     assert outcome.code == 1 and len(outcome.sentences) == 1 and outcome.out == ""
