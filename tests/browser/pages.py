@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-START_SECONDS = 90.0
+START_SECONDS = 240.0
 
 
 def find_browser() -> str | None:
