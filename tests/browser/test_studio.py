@@ -128,6 +128,7 @@ def test_a_batch_shows_each_song_and_what_is_no_song(
     assert sorted(zipfile.ZipFile(download.value.path()).namelist()) == ["my song.wav", "second.wav"]
 
 
+@pytest.mark.long
 def test_a_singer_is_trained_through_reloads_a_pause_and_a_restart(
     open_studio: Callable[..., Any], studio: Studio, tmp_path: Path
 ) -> None:
