@@ -158,6 +158,7 @@ def test_the_server_tells_no_paths(client: Any, server: Server) -> None:
     assert told["version"] and str(server.data) not in str(told)
 
 
+@pytest.mark.long
 def test_the_library_in_the_browser(open_page: Callable[..., Any], runs: Path) -> None:
     page = open_page()
     page.get_by_role("tab", name=words("en")["voices.tab"]).click()
@@ -173,6 +174,7 @@ def test_the_library_in_the_browser(open_page: Callable[..., Any], runs: Path) -
     assert row.get_attribute("data-voice").startswith("own-")
 
 
+@pytest.mark.long
 def test_speak_and_settings_in_the_browser(open_page: Callable[..., Any]) -> None:
     page = open_page(locale="zh-CN")
     page.get_by_role("tab", name=words("zh")["speak.tab"]).click()
