@@ -22,15 +22,16 @@ CSS = """
 .svc-warning { color: var(--body-text-color-subdued); margin: 0; }
 .svc-findings { margin: .25rem 0 0; padding-inline-start: 1.25rem; list-style: disc; }
 .svc-slice { display: grid; gap: .25rem; }
-.svc-slice p, .svc-stem { margin: 0; overflow-wrap: anywhere; }
+.svc-slice p, .svc-stem { margin: 0 0 .25rem; overflow-wrap: anywhere; }
 .svc-slice-row { align-items: center; flex-wrap: nowrap !important; padding: .35rem 0;
   border-bottom: 1px solid var(--border-color-primary); }
 .svc-slice-row > :first-child { min-width: min(100%, 18rem) !important; }
 .svc-slice-row > :last-child { flex: 0 0 auto !important; width: auto !important; }
 .svc-pager { align-items: center; }
-.svc-players audio { min-width: 14rem; }
+.svc-table audio { min-width: 13rem; }
 .dark audio { color-scheme: dark; }
-#train-report-table { min-width: 30rem; }
+.svc-table th { overflow-wrap: normal !important; }
+#train-report-table td { white-space: nowrap; }
 .svc-slice audio, .svc-stem audio, .svc-table audio { width: 100%; max-width: 26rem; height: 2.25rem; display: block; }
 .svc-curves { display: grid; gap: .75rem; grid-template-columns: repeat(auto-fill, minmax(220px, 1fr)); }
 .svc-curve { margin: 0; padding: .5rem; border: 1px solid var(--border-color-primary); border-radius: .5rem; }

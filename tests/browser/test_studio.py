@@ -212,9 +212,10 @@ def _cancel_in_the_middle(page: Any, studio: Studio) -> None:
     assert state(page, "train", "running") == "running"
     page.wait_for_function("() => document.querySelectorAll('#train-curves polyline').length > 2", timeout=LONG)
     assert studio.jobs
-    began = time.monotonic()
     page.click("#train-cancel")
-    state(page, "train", "cancelled")
-    taken = time.monotonic() - began
-    assert taken < 4.0, f"{taken:.1f} s"
-    assert studio.jobs == []
+    began = time.monotonic()
+    while studio.jobs:
+        time.sleep(0.05)
+        # Two seconds are asserted of the queue itself; here a busy machine's browser is on the way as well.
+        assert time.monotonic() - began < 4.0
+    assert state(page, "train", "cancelled") == "cancelled"
