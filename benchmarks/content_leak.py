@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from content_metrics.forms import per_recording
-from content_metrics.measures import cosine, line_auc, pitch_r2
+from content_metrics.measures import cosine, pitch_r2
 from content_metrics.recordings import RATE, Recording, frame_level, load
 
 from svc.content.moonshine import Moonshine, layer_windows
 from svc.content.moonshine_network import HOP
 from svc.content.streaming import ContentStream
+from svc.evaluation.line_auc import line_auc
 
 FORMS = ["original", "original+recording", "none", "adaptive", "recording"]
 Encode = Callable[[np.ndarray], np.ndarray]
@@ -135,7 +136,7 @@ def main() -> None:
             figures += [pitch_r2(frames, f0, within) for within in (False, True)]
         active = [values[take.active()] for values, take in zip(sung, takes, strict=True)]
         parts = [take.name.split("-") for take in takes]
-        figures.append(line_auc(active, [part[4] for part in parts], [part[6] for part in parts]))
+        figures.append(line_auc(active, lines=[part[4] for part in parts], singers=[part[6] for part in parts]))
         print(name, *(f"{figure:.4f}" for figure in figures), sep=" | ", flush=True)
         if name == "adaptive":
             for lookahead, plain, centred in stream_agreement(adaptive, songs[:3], mean):

@@ -37,12 +37,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from content_metrics.forms import Cache, Form, delivered, log_mel_forms, moonshine_forms, shipped, whisper_forms
-from content_metrics.measures import line_auc, phone_probe, pitch_r2, timbre_agreement, unit_purity
+from content_metrics.measures import phone_probe, pitch_r2, timbre_agreement, unit_purity
 from content_metrics.recordings import Load, MadeLine, Recording, Stretches, made_lines, nit_song, ravdess
 from content_metrics.singer_probe import singer_accuracy
 from content_metrics.words import LANGUAGES, language_words
 
 from svc.evaluation.judges import judges_dir
+from svc.evaluation.line_auc import line_auc
 from svc.paths import shared_dir
 
 EMOTIONS = ("01", "02", "03", "04", "05", "06")
@@ -120,7 +121,7 @@ def sung_takes(form: Form, cache: Cache, clips: list[Recording], singers: int = 
     f0 = [take.f0(form.hop) * mask for take, mask in zip(takes, active, strict=True)]
     heard = [values[mask] for values, mask in zip(frames, active, strict=True)]
     lines = [take.name.split("-")[4] for take in takes]
-    auc = line_auc(heard, lines, [singer_of(take) for take in takes])
+    auc = line_auc(heard, lines=lines, singers=[singer_of(take) for take in takes])
     return {"R2 RAVDESS": pitch_r2(frames, f0), "AUC": auc}
 
 

@@ -188,7 +188,7 @@ def content_line_auc(name: str, shared: Path, singers: int) -> float:
         frames.append(normalised(values[level > level.max() - 35]))
         who.append(singer)
         what.append(line)
-    return line_auc(frames, who, what)
+    return line_auc(frames, singers=who, lines=what)
 
 
 def main() -> None:

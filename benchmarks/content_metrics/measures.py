@@ -8,7 +8,6 @@ from svc.content.units import nearest_units, score_units
 
 FOLDS = 5
 RIDGE = 1e-3
-DTW_BATCH = 64
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -58,51 +57,6 @@ def ridge(x: np.ndarray, y: np.ndarray, weight: float) -> Callable[[np.ndarray],
     covariance = (x - mean).T @ (x - mean) / len(x) + weight * np.eye(x.shape[1])
     coefficients = np.linalg.solve(covariance, (x - mean).T @ (y - target) / len(x))
     return lambda values: (values - mean) @ coefficients + target
-
-
-def line_auc(frames: Sequence[np.ndarray], lines: Sequence[Hashable], singers: Sequence[Hashable]) -> float:
-    """How often takes of one line by two singers are nearer (DTW over cosine distance) than takes of two lines."""
-    unit = [(v / (np.linalg.norm(v, axis=1, keepdims=True) + 1e-9)).astype(np.float32) for v in frames]
-    pairs = [(i, j) for i in range(len(unit)) for j in range(i) if singers[i] != singers[j]]
-    distances = np.empty(len(pairs))
-    for start in range(0, len(pairs), DTW_BATCH):
-        batch = pairs[start : start + DTW_BATCH]
-        distances[start : start + DTW_BATCH] = warped_distances([1 - unit[i] @ unit[j].T for i, j in batch])
-    alike = np.array([lines[i] == lines[j] for i, j in pairs])
-    same, other = distances[alike][:, None], distances[~alike][None]
-    return float((same < other).mean() + 0.5 * (same == other).mean())
-
-
-def warped_distances(costs: Sequence[np.ndarray]) -> np.ndarray:
-    """Mean cost along the cheapest path (dynamic time warping) from corner to corner of each of B arrays (N, M).
-
-    Steps are (1, 1), (1, 0), (0, 1), all of weight one; the path is the one of least sum. Goes along the diagonals,
-    whose cells can be computed at once, through all arrays together.
-    """
-    rows, columns = (max(c.shape[k] for c in costs) for k in (0, 1))
-    stacked = np.full((len(costs), rows, columns), np.inf)
-    for k, cost in enumerate(costs):
-        stacked[k, : cost.shape[0], : cost.shape[1]] = cost
-    ends = np.array([[c.shape[0] - 1, c.shape[1] - 1] for c in costs])
-    # Cell (i, j) lies at index i + 1 of diagonal i + j; index 0 and what lies outside is infinitely far.
-    before, last = np.full((2, 2, len(costs), rows + 1), np.inf)
-    result = np.empty(len(costs))
-    for diagonal in range(rows + columns - 1):
-        first, end = max(0, diagonal - columns + 1), min(diagonal, rows - 1) + 1
-        inside, above = slice(first + 1, end + 1), slice(first, end)
-        options = np.stack([before[:, :, above], last[:, :, above], last[:, :, inside]])
-        best = options[:, 0].argmin(axis=0)
-        sums, steps = np.take_along_axis(options, best[None, None], axis=0)[0]
-        if diagonal == 0:
-            sums, steps = np.zeros((2, len(costs), 1))
-        here = np.full_like(last, np.inf)
-        row = np.arange(first, end)
-        here[0, :, inside] = sums + stacked[:, row, diagonal - row]
-        here[1, :, inside] = steps + 1
-        done = np.flatnonzero(ends.sum(axis=1) == diagonal)
-        result[done] = here[0, done, ends[done, 0] + 1] / here[1, done, ends[done, 0] + 1]
-        before, last = last, here
-    return result
 
 
 def timbre_agreement(lines: Sequence[Sequence[np.ndarray]], spoken: Sequence[np.ndarray]) -> float:

@@ -79,40 +79,6 @@ def test_groups_stay_in_one_fold():
     assert pitch_r2(frames, f0, groups=groups) < 0.3
 
 
-def stretched(rng: np.random.Generator, text: np.ndarray) -> np.ndarray:
-    return np.repeat(text, rng.integers(3, 8, len(text)), axis=0) + 0.1 * rng.standard_normal(DIM)
-
-
-def test_line_auc_is_one_for_clear_lines_and_half_for_noise():
-    from content_metrics.measures import line_auc
-
-    rng = np.random.default_rng(4)
-    texts = rng.standard_normal((2, 8, DIM))
-    lines, singers = [0, 1] * 5, [k // 2 for k in range(10)]
-    assert line_auc([stretched(rng, texts[line]) for line in lines], lines, singers) == 1.0
-    assert line_auc(noise(rng, 10, 30), lines, singers) == pytest.approx(0.5, abs=0.2)
-    assert line_auc([np.ones((20, DIM))] * 10, lines, singers) == pytest.approx(0.5, abs=0.05)
-
-
-def test_warped_distances_are_mean_costs_of_cheapest_paths():
-    from content_metrics.measures import warped_distances
-
-    rng = np.random.default_rng(8)
-    arrays = [rng.random(shape) for shape in ((5, 9), (9, 5), (1, 4), (1, 1))]
-    arrays.append(np.array([[1.0, 9, 9], [2, 9, 9], [9, 3, 4]]))
-    wanted = []
-    for costs in arrays:
-        best = {(0, 0): (costs[0, 0], 1)}
-        for i, j in np.ndindex(costs.shape):
-            if (i, j) != (0, 0):
-                total, steps = min(best[k] for k in ((i - 1, j - 1), (i - 1, j), (i, j - 1)) if k in best)
-                best[i, j] = (total + costs[i, j], steps + 1)
-        total, steps = best[costs.shape[0] - 1, costs.shape[1] - 1]
-        wanted.append(total / steps)
-    assert wanted[-1] == 2.5
-    assert np.allclose(warped_distances(arrays), wanted)
-
-
 def test_timbre_agreement():
     from content_metrics.measures import timbre_agreement
 
