@@ -11,23 +11,26 @@ from svc.cli.app import COMMANDS
 CONVERT = ("convert", "a.wav", "--voice", "v", "--output", "o")
 TRAIN = ("train", "nowhere", "--run", "x")
 
-ANSWERED = """
-import resource, sys
+HEAVY = ("torch", "numpy", "scipy", "librosa", "soundfile", "matplotlib", "gradio", "safetensors", "onnxruntime")
+# What `svc --help` and `svc train --help` import today is about 350 modules; torch alone brings more than 1000.
+MOST_MODULES = 550
+
+ANSWERED = f"""
+import sys
 from svc.cli.app import run
 code = run(sys.argv[1:])
-used = resource.getrusage(resource.RUSAGE_SELF)
-heavy = [name for name in ("torch", "scipy", "librosa", "soundfile", "matplotlib") if name in sys.modules]
-print(code, used.ru_utime + used.ru_stime, *heavy, sep=",", file=sys.stderr)
+heavy = [name for name in {HEAVY!r} if name in sys.modules]
+print(code, len(sys.modules), *heavy, sep=",", file=sys.stderr)
 """
 
 
 @pytest.mark.parametrize("arguments", [["--help"], *[[name, "--help"] for name in ("convert", "train")]])
-def test_help_answers_within_a_second_and_without_torch(arguments: list[str]) -> None:
-    pytest.importorskip("resource")
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    """What makes help quick, counted rather than timed: a loaded machine is slow at everything."""
     done = subprocess.run([sys.executable, "-c", ANSWERED, *arguments], capture_output=True, text=True, check=True)
-    code, seconds, *heavy = done.stderr.strip().splitlines()[-1].split(",")
+    code, modules, *heavy = done.stderr.strip().splitlines()[-1].split(",")
     assert int(code) == 0 and not heavy
-    assert float(seconds) < 1.0
+    assert int(modules) < MOST_MODULES
     assert "Usage: svc" in done.stdout
 
 
