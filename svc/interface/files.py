@@ -43,8 +43,12 @@ def resolve_allowed(path: str | os.PathLike[str], roots: Iterable[Path]) -> Path
 
 def clean_label(name: str) -> str:
     """A file name as people see it: the last part, printable characters only, of bounded length."""
-    last = name.replace("\\", "/").rsplit("/", 1)[-1]
-    shown = "".join(c for c in last if c.isprintable()).strip()
+    return clean_words(name.replace("\\", "/").rsplit("/", 1)[-1])
+
+
+def clean_words(name: str) -> str:
+    """A name that a person typed, slashes and all, to be shown and never to be a path: printable, of bounded length."""
+    shown = "".join(c for c in name if c.isprintable()).strip()
     return shown[:LABEL_LENGTH] or "unnamed"
 
 

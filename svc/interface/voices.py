@@ -16,7 +16,7 @@ from typing import Any
 
 from svc.errors import CheckpointError
 from svc.interface.disk import read_json, write_json
-from svc.interface.files import clean_label
+from svc.interface.files import clean_words
 from svc.paths import runs_dir
 
 HEADER_LIMIT = 50_000_000
@@ -72,7 +72,7 @@ def add_voice(home: Path, source: Path, label: str) -> str:
     part = folder / ".part"
     shutil.copyfile(source, part)
     os.replace(part, folder / "voice.safetensors")
-    write_json(folder / "voice.json", {"label": clean_label(label), "made": time.time(), "preset": {}})
+    write_json(folder / "voice.json", {"label": clean_words(label), "made": time.time(), "preset": {}})
     return OWN + name
 
 

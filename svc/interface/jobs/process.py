@@ -22,7 +22,13 @@ def start(arguments: list[str], log: IO[bytes] | int, stdin: int = subprocess.DE
 
 
 def started_at(pid: int) -> float | None:
-    """When the process began, which tells it from a later one with the same number; None if it is not there."""
+    """When the process began, which tells it from a later one with the same number; None if it is not there.
+
+    Where the system tells it, counted from the start of the machine: a time of day changes when the clock is set.
+    """
+    with contextlib.suppress(OSError, IndexError, ValueError):
+        # Field 22; the second one, in brackets, is a name that may hold anything.
+        return float(Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19])
     with contextlib.suppress(psutil.Error):
         return psutil.Process(pid).create_time()
     return None
@@ -33,8 +39,7 @@ def is_alive(pid: int | None, pid_started: float | None) -> bool:
     if pid is None:
         return False
     try:
-        process = psutil.Process(pid)
-        return process.create_time() == pid_started and process.status() != psutil.STATUS_ZOMBIE
+        return started_at(pid) == pid_started and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
 

@@ -91,8 +91,7 @@ class JobQueue:
         for job, folder, state in self._jobs.values():
             alive = process.is_alive(state.pid, state.pid_started)
             if state.state == RUNNING and not alive and not folder.result.exists():
-                process.kill_group(state.pid, state.pid_started)
-                self._end(job, folder, state, {"state": {"pause": PAUSED, "cancel": CANCELLED}.get(state.wanted, "")})
+                self._lost(job, folder, state)
         self._thread.start()
 
     def close(self) -> None:
@@ -201,6 +200,8 @@ class JobQueue:
                 raise SvcError("A job of this kind has no result before its end: cancel it, or wait.")
             if state.state == RUNNING:
                 folder.finish.touch()
+                state.wanted = "finish"
+                folder.save(state)
                 process.terminate(state.pid, state.pid_started)
             elif state.state in (PAUSED, INTERRUPTED):
                 self._requeue(job, folder, state)
@@ -324,13 +325,25 @@ class JobQueue:
                 self._kill(job, state)
             self._end(job, folder, state, ending)
         elif not alive:
-            self._kill(job, state)
-            self._end(job, folder, state, {"state": PAUSED if state.wanted == "pause" else ""})
+            self._lost(job, folder, state)
         elif self._is_warm(job) and self._memory_limit and process.memory_of(state.pid or 0) > self._memory_limit:
             self._kill(job, state)
             megabytes = self._memory_limit // 1_000_000
             error = f"It needs more than {megabytes} MB of memory, the limit of this server: try a shorter song."
             self._end(job, folder, state, {"state": FAILED, "error": error})
+
+    def _lost(self, job: Job, folder: JobFolder, state: State) -> None:
+        """Its process is gone without a result: it becomes what it was asked to, and is interrupted if nobody asked.
+
+        A process that was asked in its first moments, before it could hear that, is simply gone as well.
+        """
+        wanted = state.wanted
+        self._kill(job, state)
+        if wanted == "finish":
+            self._requeue(job, folder, state)  # to begin once more and end at once, with what there is
+            folder.finish.touch()
+        else:
+            self._end(job, folder, state, {"state": {"pause": PAUSED, "cancel": CANCELLED}.get(wanted, "")})
 
     def _kill(self, job: Job, state: State) -> None:
         if self._is_warm(job) and state.pid == self._warm.pid:

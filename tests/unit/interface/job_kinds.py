@@ -21,11 +21,11 @@ def quick(context: JobContext) -> dict:
 
 
 def slow(context: JobContext) -> dict:
-    """Runs for a minute, with a child process."""
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    """Runs for a quarter of an hour, with a child process."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(900)"])
     (context.work / "child").write_text(str(child.pid))
-    for step in range(600):
-        context.progress(step / 600)
+    for step in range(9000):
+        context.progress(step / 9000)
         time.sleep(0.1)
     return {}
 
@@ -50,21 +50,20 @@ def hungry(context: JobContext) -> dict:
 
 
 def counting(context: JobContext) -> dict:
-    """Counts to 150 in work/count; saves and stops when asked."""
+    """Counts to 150 in work/count; saves and stops when asked. Stays at 20 until the file of the setting "until"."""
     note, part = context.work / "count", context.work / "count.part"
     count = int(note.read_text()) if note.exists() else 0
-    began = count
+    began, until = count, context.settings.get("until")
     with StopRequest() as stop:
-        while count < 150:
-            count += 1
-            part.write_text(str(count))
-            os.replace(part, note)
-            context.progress(count / 150)
-            time.sleep(0.02)
+        while count < 150 and not context.finish_wanted:
             if stop.requested:
-                if context.finish_wanted:
-                    break
                 raise InterruptedBySignal("stopped.")
+            if count < 20 or until is None or os.path.exists(until):
+                count += 1
+                part.write_text(str(count))
+                os.replace(part, note)
+                context.progress(count / 150)
+            time.sleep(0.005)
     return {"began": began, "count": count}
 
 

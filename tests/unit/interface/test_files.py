@@ -8,7 +8,7 @@ import pytest
 from cli_cases import sung, write
 
 from svc.errors import AudioError, CheckpointError
-from svc.interface.files import FileRefused, UserFiles, clean_label, resolve_allowed, slug
+from svc.interface.files import FileRefused, UserFiles, clean_label, clean_words, resolve_allowed, slug
 from svc.interface.voices import add_voice, change_voice, find_voice, list_voices, remove_voice
 
 BAD_PATHS = ["../../etc/passwd", "/etc/passwd", "", " ", "a\0b", "~/x", "..", "songs/../../x", "file:///etc/passwd"]
@@ -80,6 +80,7 @@ def test_ids_that_are_none_are_refused(files: UserFiles, file_id: str) -> None:
 
 def test_labels_and_slugs() -> None:
     assert clean_label("C:\\a\\b\nc.wav") == "bc.wav" and clean_label("/") == "unnamed"
+    assert clean_words(" AC/DC\n") == "AC/DC" and clean_words("") == "unnamed" and len(clean_words("x" * 999)) == 120
     assert slug("../A b/歌") == "A b_歌" and slug("...") == "singer"
 
 
@@ -90,7 +91,7 @@ def test_voices_of_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     source = tiny_voice(tmp_path / "runs" / "shared" / "voice.safetensors")
     home, other = tmp_path / "u1", tmp_path / "u2"
     own = add_voice(home, source, "Anna / 安娜")
-    assert [v.label for v in list_voices(home)] == ["安娜", "shared"]
+    assert [v.label for v in list_voices(home)] == ["Anna / 安娜", "shared"]
     assert [v.label for v in list_voices(other)] == ["shared"]
     entry = find_voice(home, own)
     assert entry.own and entry.speakers[0]["name"] == "anna" and entry.sample_rate == 44_100
