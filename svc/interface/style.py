@@ -38,6 +38,28 @@ CSS = """
 .svc-curve figcaption, .svc-axis { display: flex; justify-content: space-between; gap: .5rem; margin: 0; }
 .svc-curve svg { width: 100%; height: auto; display: block; }
 .svc-axis { font-size: .8rem; color: var(--body-text-color-subdued); }
+.svc-f0 { display: grid; gap: .5rem; min-width: 0; }
+.svc-f0:not(.svc-f0-full) { display: none; }
+.svc-f0 p { margin: 0; overflow-wrap: anywhere; }
+.dark .svc-f0 { color-scheme: dark; }
+.svc-f0 .svc-f0-button, .svc-f0 input { margin: 0; font-size: .9rem; font-weight: 500; }
+.svc-f0-label { font-weight: 600; }
+.svc-f0-bar, .svc-f0-group { display: flex; flex-wrap: wrap; gap: .35rem; align-items: center; }
+.svc-f0-bar { gap: .35rem 1rem; }
+.svc-f0-canvas { min-width: 0; border: 1px solid var(--border-color-primary); border-radius: .5rem; }
+.svc-f0 canvas { display: block; width: 100%; height: 300px; border-radius: .5rem; touch-action: none;
+  cursor: crosshair; }
+.svc-f0 canvas[data-tool=move] { cursor: grab; touch-action: pan-y; }
+.svc-f0 canvas:focus-visible, .svc-f0 button:focus-visible { outline: 2px solid var(--color-accent);
+  outline-offset: 2px; }
+.svc-f0-button { padding: .3rem .6rem; border: 1px solid var(--border-color-primary); border-radius: .4rem;
+  background: var(--button-secondary-background-fill); color: var(--button-secondary-text-color); min-height: 2.25rem; }
+.svc-f0-button:disabled { opacity: .45; }
+.svc-f0-button[aria-pressed=true], .svc-f0-main { background: var(--button-primary-background-fill);
+  color: var(--button-primary-text-color); border-color: transparent; }
+.svc-f0 input[type=number] { width: 5rem; min-height: 2.25rem; padding: .2rem .4rem; border-radius: .4rem;
+  border: 1px solid var(--border-color-primary); background: var(--input-background-fill); color: inherit; }
+.svc-f0 input[type=range] { width: 100%; accent-color: var(--color-accent); }
 .svc-players { display: grid; gap: .25rem; }
 .svc-card { padding: .5rem 0; border-bottom: 1px solid var(--border-color-primary); }
 .svc-card h4 { margin: 0 0 .25rem; overflow-wrap: anywhere; }
@@ -60,16 +82,20 @@ def theme() -> Any:
     return gr.themes.Default(primary_hue="indigo", font=fonts, font_mono=["ui-monospace", "monospace"])
 
 
-def head(default: str) -> str:
+def head(default: str, upload_limit_mb: int) -> str:
     """Markup for the head of the page, before any of gradio's scripts.
 
     Gradio takes the browser's language; the reader's choice is put in its place.
-    `default` is a browser's name of a language for readers who have chosen none, or "auto".
+    `default` is a browser's name of a language for readers who have chosen none, or "auto"; `upload_limit_mb` is what
+    a reader is told whose file is larger.
     """
-    from svc.interface.texts import closest, languages, words
+    from svc.interface.texts import closest, languages, say, words
 
     codes = {language: words(language)["language.browser"] for language in languages()}
     titles = {codes[language]: words(language)["errors.title"] for language in codes}
+    limits = {
+        codes[language]: say(language, "errors.too_large", names="#", limit=upload_limit_mb) for language in codes
+    }
     start = "navigator.language" if default == "auto" else repr(codes[closest(default)])
     return f"""
 <script>
@@ -84,10 +110,20 @@ def head(default: str) -> str:
   document.documentElement.lang = language;
   // Gradio writes this word itself above every sentence, whatever the error's title is.
   const title = {titles!r}[language];
-  new MutationObserver(() => document.querySelectorAll(".toast-title").forEach((place) => {{
-    const word = [...place.childNodes].find((node) => node.nodeType === 3 && node.data.trim() === "Error");
-    if (word) word.data = title;
-  }})).observe(document, {{ childList: true, subtree: true }});
+  // So is what it says of a file that is too large to be sent, which the server never sees.
+  const tooLarge = {limits!r}[language];
+  const large = /^\\s*File\\(s\\) exceed the maximum allowed size of [^:]*: (.*)$/s;
+  const texts = (place) => [...place.childNodes].filter((node) => node.nodeType === 3);
+  new MutationObserver(() => {{
+    document.querySelectorAll(".toast-title").forEach((place) => {{
+      const word = texts(place).find((node) => node.data.trim() === "Error");
+      if (word) word.data = title;
+    }});
+    document.querySelectorAll("[data-testid=toast-body] *").forEach((place) => texts(place).forEach((node) => {{
+      const found = node.data.match(large);
+      if (found) node.data = tooLarge.replace("#", () => found[1]);
+    }}));
+  }}).observe(document, {{ childList: true, subtree: true }});
 }})();
 </script>"""
 

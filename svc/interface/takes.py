@@ -52,7 +52,7 @@ def settings_words(page: Page, request: "gr.Request", settings: dict[str, Any]) 
     ]
     if settings.get("preview_seconds"):
         parts.insert(0, page.say(request, "convert.beginning"))
-    for key in ("f0", "prompt"):
+    for key in ("f0", "prompt", "curve"):
         if settings.get(key):
             parts.append(f"{page.say(request, f'convert.{key}')}: {settings[key]}")
     return " · ".join(parts) or page.say(request, "convert.usual")

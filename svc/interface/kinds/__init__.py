@@ -22,6 +22,7 @@ class Kind:
 KINDS: dict[str, Kind] = {
     "convert": Kind("svc.interface.kinds.convert:convert", warm=True),
     "measure": Kind("svc.interface.kinds.measure:measure"),
+    "melody": Kind("svc.interface.kinds.melody:melody"),
     "speak": Kind("svc.interface.kinds.speak:speak", warm=True),
     "sample": Kind("svc.interface.kinds.voice_work:sample", warm=True),
     "import": Kind("svc.interface.kinds.voice_work:import_file"),

@@ -1,5 +1,6 @@
 """Converting a song: separate, convert, remix, as one job in the process that keeps the voice loaded."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,13 @@ LOSSLESS = ("wav", "flac")
 
 
 def convert(context: JobContext) -> dict[str, Any]:
-    """Inputs "song", "voice", and if wanted "f0" (CSV) and "prompt" (a recording of who shall sing).
+    """Inputs "song", "voice", and if wanted "f0" (CSV), "curve" (CSV, who sings when) and "prompt" (a recording of who
+    shall sing).
 
     Settings: "options" (fields of ConvertOptions), "preview_seconds" (0: whole song), "also" (more file formats of the
     mix). Makes outputs/mix.<format> for each format, vocals.flac and converted.flac, picture.png (spectrograms and
-    F0 of both) and f0.csv (the source's F0, to edit). Returns the SongReport as plain data without paths, and "mix",
-    the output's name.
+    F0 of both) and f0.csv (the F0 that was asked for, not transposed, to edit). Returns the SongReport as plain data
+    without paths, and "mix", the output's name.
     """
     from svc.conversion.song import SHARES, convert_song
 
@@ -47,7 +49,7 @@ def convert(context: JobContext) -> dict[str, Any]:
 
 def options_of(context: JobContext) -> ConvertOptions:
     """The job's options, with the files that came as inputs."""
-    files = {"f0_file": "f0", "prompt": "prompt"}
+    files = {"f0_file": "f0", "prompt": "prompt", "speaker_curve": "curve"}
     given = {field: str(context.input(name)) for field, name in files.items() if context.has_input(name)}
     options: ConvertOptions = build(ConvertOptions, {**context.settings["options"], **given}, "the form")
     return options
@@ -105,7 +107,10 @@ def _look(context: JobContext, converter: Any, options: ConvertOptions, report: 
 
     vocals, converted = (read_audio(context.outputs / name) for name in (VOCALS, CONVERTED))
     try:
-        _write_f0(context.outputs / F0_FILE, vocals, converter, options)
+        if options.f0_file:
+            shutil.copyfile(options.f0_file, context.outputs / F0_FILE)
+        else:
+            _write_f0(context.outputs / F0_FILE, vocals, converter, options)
         context.progress(0.6)
         compare_pictures(vocals, converted, context.outputs / PICTURE, report["transpose_semitones"])
     except SvcError as error:

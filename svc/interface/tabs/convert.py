@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,15 @@ import gradio as gr
 from svc.config import ConvertOptions
 from svc.errors import AudioError, CheckpointError
 from svc.interface.asked import asked, settings_box
+from svc.interface.drawing import write_drawn
+from svc.interface.f0_section import F0Section
 from svc.interface.files import StoredFile
 from svc.interface.jobblock import JobBlock
 from svc.interface.jobs.record import DONE, JobView
 from svc.interface.kinds.convert import PICTURE
 from svc.interface.page import Page
 from svc.interface.presets import differences, follow_voice, other_speaker, speaker_choice, with_preset
+from svc.interface.singers import CurveChoice, require_speakers
 from svc.interface.takes import suggestion, takes_html
 from svc.interface.voices import change_voice
 
@@ -25,13 +29,17 @@ PREVIEW_SECONDS = 20.0
 
 
 def build(page: Page) -> None:
-    """Build the tab; its actions are the API's /add_song, /add_f0, /convert and /measure."""
+    """Build the tab; its actions are the API's /add_song, /add_f0, /add_curve, /convert, /measure and more."""
+    section = F0Section(page)
     with gr.Row():
         with gr.Column():
             form = _Form(page)
         with gr.Column():
-            block = _results(page)
+            block = _results(page, section)
     _connect(page, form, block)
+    inputs = [form.song, form.controls.component("separate"), form.controls.component("pitch_estimator")]
+    section.render(lambda request, *values: submit_melody(page, request, *values), inputs)
+    section.connect(form.f0, form.f0_id, form.f0_note, form.f0_again, take_f0)
     _ranges(page, form)
     _endpoints(page, form)
 
@@ -45,6 +53,7 @@ class _Form:
         self.source = page.player("convert.source", "convert-source")
         self.voice = page.voice_choice("convert-voice")
         self.speaker = speaker_choice(page, "convert-speaker")
+        self.curve = CurveChoice(page)
         self.controls = page.controls(ConvertOptions, "convert")
         self.controls.front(*FRONT)
         with gr.Accordion(page.text("convert.ranges"), open=False):
@@ -60,12 +69,15 @@ class _Form:
         )
         with gr.Accordion(page.text("convert.files"), open=False):
             self.f0 = gr.File(label=page.text("convert.f0"), elem_id="convert-f0", height=110)
-            self.f0_id = gr.Textbox("", label=page.text("convert.f0_id"), visible=False)
             gr.Markdown(page.text("convert.f0_help"))
             self.prompt = gr.File(label=page.text("convert.prompt"), elem_id="convert-prompt", height=110)
             self.prompt_id = gr.Textbox("", label=page.text("convert.prompt_id"), visible=False)
             gr.Markdown(page.text("convert.prompt_help"))
         self.controls.folded("common.more", but=("speaker",))
+        # Not invisible: the change of what is not in the page is not told.
+        self.f0_id = gr.Textbox("", label=page.text("convert.f0_id"), visible="hidden", elem_id="convert-f0-id")
+        self.f0_note = gr.HTML("", visible=False, elem_id="convert-f0-note")
+        self.f0_again = gr.Button(page.text("draw.again"), size="sm", visible=False, elem_id="convert-f0-again")
         self.keep = gr.Button(page.text("convert.keep"), size="sm", elem_id="convert-keep")
         with gr.Row():
             self.preview = gr.Button(page.text("convert.preview"), elem_id="convert-preview")
@@ -73,7 +85,12 @@ class _Form:
 
     @property
     def inputs(self) -> list[Any]:
-        return [self.song, self.voice, self.speaker, self.f0_id, self.prompt_id, self.also, *self.controls.components]
+        return [self.song, self.voice, self.speaker, *self.files, self.also, *self.controls.components]
+
+    @property
+    def files(self) -> list[Any]:
+        """Ids of the files that a take is given beside its song, in the order of FILES."""
+        return [self.f0_id, self.prompt_id, self.curve.id]
 
     def _range(self, page: Page) -> Any:
         def render(view: JobView | None, request: gr.Request) -> Sequence[Any]:
@@ -85,8 +102,8 @@ class _Form:
         return render
 
 
-def _results(page: Page) -> JobBlock:
-    """The right side: progress, the four sounds, pictures, files, takes."""
+def _results(page: Page, section: F0Section) -> JobBlock:
+    """The right side: progress, the four sounds, pictures, files, takes; `section` is shown the F0."""
     result = page.player("convert.result", "convert-result")
     facts = gr.HTML("", elem_id="convert-facts")
     vocals = page.player("convert.vocals", "convert-vocals")
@@ -101,9 +118,9 @@ def _results(page: Page) -> JobBlock:
     outputs = [result, facts, vocals, converted, picture, files, takes]
 
     def render(view: JobView | None, request: gr.Request) -> Sequence[Any]:
-        told = takes_html(page, request)
+        told = [takes_html(page, request), section.shown(view, request)]
         if view is None or view.state != DONE:
-            return [None, "", None, None, None, None, told]
+            return [None, "", None, None, None, None, *told]
         made = {name: page.serve(path, _named(view, path)) for name, path in view.outputs.items()}
         words = page.say(
             request,
@@ -119,12 +136,12 @@ def _results(page: Page) -> JobBlock:
             made.get("converted.flac"),
             made.get(PICTURE),
             [path for name, path in made.items() if name != PICTURE],
-            told,
+            *told,
         ]
 
     for part in outputs:  # they stand below the progress, which is made of them
         part.unrender()
-    block = JobBlock(page, "convert", ("convert",), outputs, render)
+    block = JobBlock(page, "convert", ("convert",), [*outputs, section.board], render)
     result.render()
     facts.render()
     with gr.Accordion(page.text("convert.parts"), open=True):
@@ -159,11 +176,11 @@ def _connect(page: Page, form: _Form, block: JobBlock) -> None:
 
     def run(seconds: float) -> Any:
         def handler(request: gr.Request, *values: Any) -> list[Any]:
-            song, voice, speaker, f0, prompt, also, *rest = values
-            # A recording says who sings, so no speaker of the voice does.
-            singer = None if prompt else other_speaker(page.voice(request, voice), speaker)
-            options = form.controls.settings(rest, speaker=singer)
-            given = Given(song, voice, options.model_dump(mode="json"), f0, prompt, also, seconds)
+            song, voice, speaker, f0, prompt, curve, also, *rest = values
+            # A recording or a curve says who sings, so no chosen speaker does.
+            singer = None if prompt or curve else other_speaker(page.voice(request, voice), speaker)
+            options = form.controls.settings(rest, speaker=singer).model_dump(mode="json")
+            given = Given(song, voice, options, {"f0": f0, "prompt": prompt, "curve": curve}, also, seconds)
             return block.follow(submit(page, request, given), request)
 
         return handler
@@ -182,18 +199,22 @@ def _connect(page: Page, form: _Form, block: JobBlock) -> None:
     page.on(form.preview.click, run(PREVIEW_SECONDS), form.inputs, block.components)
     page.on(form.keep.click, keep, [form.voice, form.speaker, *form.controls.components], [])
     follow_voice(page, form.voice, form.controls, form.speaker)
+    form.curve.connect(form.voice)
 
 
+@dataclass(frozen=True)
 class Given:
-    """What a conversion is asked for: ids of stored files and of the voice, options as plain data."""
+    """What a conversion is asked for: ids of stored files and of the voice, options as plain data.
 
-    def __init__(
-        self, song: str, voice: str, options: dict[str, Any], f0: str, prompt: str, also: list[str], seconds: float
-    ) -> None:
-        self.song, self.voice, self.options = song, voice, options
-        self.f0, self.prompt = f0, prompt
-        self.also = [name for name in also or [] if name in ALSO]
-        self.seconds = seconds
+    files: "f0", "prompt" and "curve" -> id, "" for none.
+    """
+
+    song: str
+    voice: str
+    options: dict[str, Any]
+    files: dict[str, str]
+    also: Sequence[str] | None = ()
+    seconds: float = 0.0
 
 
 def submit(page: Page, request: gr.Request, given: Given) -> JobView:
@@ -204,12 +225,15 @@ def submit(page: Page, request: gr.Request, given: Given) -> JobView:
     settings = {
         "options": given.options,
         "preview_seconds": given.seconds,
+        "song": stored.label,
         "voice": chosen.label,
-        "also": given.also,
+        "also": [name for name in given.also or () if name in ALSO],
     }
-    for name, file_id in (("f0", given.f0), ("prompt", given.prompt)):
+    for name, file_id in given.files.items():
         if file_id:
             file = files.get(file_id)
+            if name == "curve":
+                require_speakers(file, chosen)
             inputs[name], labels[file.path], settings[name] = file.path, file.label, file.label
     title = page.say(request, "convert.title", song=stored.label, voice=chosen.label)
     return page.submit(request, "convert", settings, title=title, inputs=inputs, labels=labels)
@@ -226,6 +250,19 @@ def take_f0(page: Page, request: gr.Request, upload: str | None) -> StoredFile:
     except AudioError as error:
         raise AudioError(str(error).replace(str(path), f"'{path.name}'")) from None
     return files.add(path, "f0", "csv")
+
+
+def submit_melody(page: Page, request: gr.Request, song: str, method: str, estimator: str | None) -> JobView:
+    """Put the measuring of a song's F0 into the queue."""
+    stored = page.files(request).get(song or "")
+    return page.submit(
+        request,
+        "melody",
+        {"separate": method, "pitch_estimator": estimator or None, "song": stored.label},
+        title=page.say(request, "draw.measure_title", song=stored.label),
+        inputs={"song": stored.path},
+        labels={stored.path: stored.label},
+    )
 
 
 def _ranges(page: Page, form: _Form) -> None:
@@ -266,20 +303,34 @@ def _endpoints(page: Page, form: _Form) -> None:
         f0: str = "",
         prompt: str = "",
         also: Any = None,
+        curve: str = "",
     ) -> dict[str, Any]:
         """Convert a song; the voice's preset holds where `options` says nothing. also: more formats of the mix."""
         wanted = with_preset(page.voice(request, voice), asked(ConvertOptions, options))
+        if curve:
+            wanted.pop("speaker", None)
         chosen = ConvertOptions(**wanted).model_dump(mode="json")
-        given = Given(song, voice, chosen, f0, prompt, also, max(0.0, float(preview_seconds or 0)))
+        beside = {"f0": f0, "prompt": prompt, "curve": curve}
+        given = Given(song, voice, chosen, beside, also, max(0.0, float(preview_seconds or 0)))
         return submit(page, request, given).to_dict()
 
     def measure(request: gr.Request, song: str, voice: str, method: str = "spleeter") -> dict[str, Any]:
         """Measure the range of a song, to choose a transposition."""
         return submit_measure(page, request, song, voice, None, method or "spleeter").to_dict()
 
+    def melody(request: gr.Request, song: str, method: str = "spleeter") -> dict[str, Any]:
+        """Measure the F0 of a whole song: the result is f0.csv."""
+        return submit_melody(page, request, song, method or "spleeter", None).to_dict()
+
+    def draw(request: gr.Request, drawn: Any, label: str = "") -> dict[str, str]:
+        """Keep F0 given as {"step": 0.01, "f0_hz": [...]}, 0 where unvoiced: the id is a conversion's `f0`."""
+        return {"id": take_f0(page, request, write_drawn(page, drawn, label or "f0")).id}
+
     seconds = gr.Number(0, label=page.text("convert.preview"), visible=False)
     method = gr.Textbox("spleeter", label=page.text("separate.method"), visible=False)
-    page.api(
-        "convert", convert, [form.song, form.voice, settings_box(), seconds, form.f0_id, form.prompt_id, form.also]
-    )
+    label = gr.Textbox("", label=page.text("convert.f0"), visible=False)
+    f0, prompt, curve = form.files
+    page.api("convert", convert, [form.song, form.voice, settings_box(), seconds, f0, prompt, form.also, curve])
     page.api("measure", measure, [form.song, form.voice, method])
+    page.api("measure_f0", melody, [form.song, method])
+    page.api("draw_f0", draw, [gr.JSON({}, label=page.text("draw.title"), visible=False), label])
