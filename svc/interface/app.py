@@ -80,7 +80,7 @@ def launch_arguments(page: Page) -> dict[str, Any]:
             "middleware": [
                 Middleware(BoardProxy, boards=page.boards, path=settings.root_path),
                 Middleware(SessionCookie, path=settings.root_path),
-                Middleware(HeadMarkup, markup=style.head(settings.language)),
+                Middleware(HeadMarkup, markup=style.head(settings.language, settings.upload_limit_mb)),
             ],
             "title": f"svc {__version__}",
         },
