@@ -117,8 +117,10 @@ class ModelConfig(Settings):
     )
     voicing_input: bool = Field(True, description="Tell the prior which frames are voiced.")
     content_kernel_size: int = Field(5, ge=1, le=15, description="Kernel of the first layer over content frames; odd.")
-    unvoiced_f0: Literal["filled", "zero"] = Field(
-        "filled", description="F0 the model gets in unvoiced frames: a line between its neighbours, or 0 as older RVC."
+    unvoiced_f0: Literal["filled", "filled_hz", "zero"] = Field(
+        "filled",
+        description="F0 the model gets in unvoiced frames: a line between its neighbours, in the logarithm or in Hz as "
+        "so-vits-svc, or 0 as older RVC.",
     )
     prior_scaled_input: bool = Field(False, description="Scale the prior's input by its width's root, as RVC does.")
     wavenet_depthwise: bool = Field(False, description="Separable convolutions in posterior and flow (tiny voices).")

@@ -234,7 +234,7 @@ class SongStream:
             return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))[None].to(device)
 
         frames, scale = features.frames, self.options.noise_scale
-        filled = fill_unvoiced(features.f0_hz)
+        filled = fill_unvoiced(features.f0_hz, self.model.config.unvoiced_f0)
         batch = ModelInput(
             content=row(features.content.T),
             f0_hz=row(filled),

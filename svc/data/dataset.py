@@ -107,8 +107,8 @@ class PackedUtterances:
         return 2 * samples + sum(u.frames for u in utterances) * (2 * spec.content_dim + 9)
 
     @staticmethod
-    def read(prepared: PreparedDataset, utterances: Sequence[Utterance]) -> "PackedUtterances":
-        """Read every utterance once."""
+    def read(prepared: PreparedDataset, utterances: Sequence[Utterance], unvoiced_f0: str) -> "PackedUtterances":
+        """Read every utterance once; `unvoiced_f0` is the model's rule (`fill_unvoiced`)."""
         samples = np.cumsum([0] + [u.samples for u in utterances])
         frames = np.cumsum([0] + [u.frames for u in utterances])
         audio = np.zeros(samples[-1], np.int16)
@@ -123,23 +123,23 @@ class PackedUtterances:
             part = slice(frames[i], frames[i + 1])
             features = prepared.features(utterance)
             content[part], voiced[part] = features.content, features.voiced
-            f0_hz[part], loudness[part] = filled_f0(features), features.loudness_db
+            f0_hz[part], loudness[part] = filled_f0(features, unvoiced_f0), features.loudness_db
         arrays = (audio, scale, content, f0_hz, voiced, loudness, samples, frames)
         return PackedUtterances(*(torch.from_numpy(array) for array in arrays))
 
 
-def filled_f0(features: Features) -> np.ndarray:
-    """F0 (T,) interpolated over unvoiced stretches, as models are fed."""
+def filled_f0(features: Features, unvoiced_f0: str) -> np.ndarray:
+    """F0 (T,) interpolated over unvoiced stretches by the model's rule, as models are fed."""
     from svc.pitch.editing import fill_unvoiced
 
-    return np.asarray(fill_unvoiced(features.f0_hz), np.float32)
+    return np.asarray(fill_unvoiced(features.f0_hz, unvoiced_f0), np.float32)
 
 
 class VoiceDataset(Dataset[Sample]):
     """Crops of the utterances of one split; indexed by `Draw`.
 
     Small datasets are read into memory once (and shared with the workers), large ones stay on disk. With `prompts`
-    every crop comes with other audio of its singer.
+    every crop comes with other audio of its singer. `unvoiced_f0` is the model's rule for F0 in unvoiced frames.
     Raises DatasetError when the split is empty.
     """
 
@@ -150,6 +150,7 @@ class VoiceDataset(Dataset[Sample]):
         train: TrainConfig,
         ram_limit_bytes: int = RAM_LIMIT_BYTES,
         prompts: bool = False,
+        unvoiced_f0: str = "filled",
     ) -> None:
         if not utterances:
             raise DatasetError("The dataset holds no slice to train on: add recordings and run `svc prepare` again.")
@@ -163,8 +164,9 @@ class VoiceDataset(Dataset[Sample]):
         self.prompt_probability = train.prompt_probability
         self.prompts = PromptChooser(self.utterances, prepared.spec.frame_rate) if prompts else None
         self.speaker_ids = {name: i for i, name in enumerate(prepared.speakers)}
+        self.unvoiced_f0 = unvoiced_f0
         fits = PackedUtterances.size(self.utterances, prepared.spec) <= ram_limit_bytes
-        self.packed = PackedUtterances.read(prepared, self.utterances) if fits else None
+        self.packed = PackedUtterances.read(prepared, self.utterances, unvoiced_f0) if fits else None
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -240,7 +242,7 @@ class VoiceDataset(Dataset[Sample]):
             whole = self.prepared.features(utterance)
             part = slice(start, stop)
             content = torch.from_numpy(np.array(whole.content[part], np.float32))
-            f0_hz = torch.from_numpy(filled_f0(whole)[part].copy())
+            f0_hz = torch.from_numpy(filled_f0(whole, self.unvoiced_f0)[part].copy())
             voiced = torch.from_numpy(np.array(whole.voiced[part], np.float32))
             loudness = torch.from_numpy(np.array(whole.loudness_db[part], np.float32))
         return content, f0_hz, voiced, loudness, self._audio(index, start, stop)

@@ -97,19 +97,23 @@ def _level(f0: np.ndarray) -> float:
     return float(np.median(hz_to_semitones(f0)))
 
 
-def fill_unvoiced(f0_hz: np.ndarray) -> np.ndarray:
-    """F0 without zeros, as models need it: log-linear across unvoiced stretches, held at both ends.
+def fill_unvoiced(f0_hz: np.ndarray, rule: str = "filled") -> np.ndarray:
+    """F0 without zeros, as models need it: a line across unvoiced stretches, held at both ends.
 
-    A curve without any voiced frame becomes constant `NEUTRAL_HZ`, since a model's logarithm needs a pitch and
-    `voiced` tells it apart anyway.
+    rule: `ModelConfig.unvoiced_f0` of the model. "filled_hz" draws lines in Hz, as so-vits-svc and RVC since 2026 do;
+    a curve without any voiced frame stays 0 there. Otherwise lines are straight in log F0, and such a curve becomes
+    constant `NEUTRAL_HZ`, since a model's logarithm needs a pitch and `voiced` tells it apart anyway. (A model of the
+    rule "zero" sets unvoiced frames to 0 itself.)
     """
     f0 = np.asarray(f0_hz, dtype=np.float32)
     voiced = f0 > 0
+    in_hz = rule == "filled_hz"
     if not voiced.any():
-        return np.full_like(f0, NEUTRAL_HZ)
+        return np.full_like(f0, 0.0 if in_hz else NEUTRAL_HZ)
     known = np.flatnonzero(voiced)
-    filled = np.exp(np.interp(np.arange(len(f0)), known, np.log(f0[known].astype(np.float64))))
-    return np.where(voiced, f0, filled).astype(np.float32)
+    values = f0[known].astype(np.float64)
+    filled = np.interp(np.arange(len(f0)), known, values if in_hz else np.log(values))
+    return np.where(voiced, f0, filled if in_hz else np.exp(filled)).astype(np.float32)
 
 
 def autotune(f0_hz: np.ndarray, strength: float) -> np.ndarray:

@@ -158,7 +158,13 @@ def setup(
     if saved is not None:
         position = check_continuation(saved, config, prepared, accelerator.num_processes, messages)
         state.restore(saved)
-    dataset = VoiceDataset(prepared, prepared.split("train"), config.train, prompts=wants_prompts(config))
+    dataset = VoiceDataset(
+        prepared,
+        prepared.split("train"),
+        config.train,
+        prompts=wants_prompts(config),
+        unvoiced_f0=config.model.unvoiced_f0,
+    )
     sampler = DrawSampler(
         [u.frames for u in dataset.utterances],
         config.train,
@@ -175,7 +181,7 @@ def setup(
         state=state,
         dataset=dataset,
         sampler=sampler,
-        validator=Validator(prepared, config.train.validation_clips, messages),
+        validator=Validator(prepared, config.train.validation_clips, messages, config.model.unvoiced_f0),
         tracker=Tracker(folder.path, state.step, accelerator.is_main_process),
         progress=NoProgress(),
         messages=messages,

@@ -61,8 +61,8 @@ def choose_clips(utterances: Sequence[Utterance], count: int) -> list[Utterance]
     return [item[3] for item in ranked[:count]]
 
 
-def read_clip(prepared: PreparedDataset, utterance: Utterance) -> Clip:
-    """The first `CLIP_SECONDS` of an utterance."""
+def read_clip(prepared: PreparedDataset, utterance: Utterance, unvoiced_f0: str) -> Clip:
+    """The first `CLIP_SECONDS` of an utterance; `unvoiced_f0` is the model's rule for F0 in unvoiced frames."""
     spec = prepared.spec
     frames = min(utterance.frames, int(CLIP_SECONDS * spec.frame_rate))
     whole = prepared.features(utterance)
@@ -72,7 +72,7 @@ def read_clip(prepared: PreparedDataset, utterance: Utterance) -> Clip:
     audio[: len(read)] = read
     sample = Sample(
         torch.from_numpy(np.array(part.content, np.float32)),
-        torch.from_numpy(filled_f0(whole)[:frames].copy()),
+        torch.from_numpy(filled_f0(whole, unvoiced_f0)[:frames].copy()),
         torch.from_numpy(np.array(part.voiced, np.float32)),
         torch.from_numpy(np.array(part.loudness_db, np.float32)),
         torch.from_numpy(audio),
@@ -86,13 +86,16 @@ def read_clip(prepared: PreparedDataset, utterance: Utterance) -> Clip:
 class Validator:
     """Scores a state on held-out clips, and makes the samples a person listens to."""
 
-    def __init__(self, prepared: PreparedDataset, count: int, messages: MessageSink) -> None:
+    def __init__(
+        self, prepared: PreparedDataset, count: int, messages: MessageSink, unvoiced_f0: str = "filled"
+    ) -> None:
         self.spec = prepared.spec
         held_out = prepared.split("validation")
-        self.clips = [read_clip(prepared, u) for u in choose_clips(held_out, count)]
+        self.clips = [read_clip(prepared, u, unvoiced_f0) for u in choose_clips(held_out, count)]
         training = prepared.split("train")
         # Without held-out recordings there is nothing to score, but still something to listen to.
-        self.samples = self.clips or [read_clip(prepared, u) for u in choose_clips(training, min(2, count))]
+        few = choose_clips(training, min(2, count))
+        self.samples = self.clips or [read_clip(prepared, u, unvoiced_f0) for u in few]
         self.messages = messages
         self._speaker_encoder: Any = None
         self._speaker_encoder_missing = False

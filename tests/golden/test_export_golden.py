@@ -150,7 +150,7 @@ def test_voices_that_a_layout_cannot_hold(shared: Path, tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match=said):
             export_voice(voice, layout, tmp_path / output)
     sovits.config = sovits.config.model_copy(update={"unvoiced_f0": "zero"})
-    with pytest.raises(CheckpointError, match=r"unvoiced_f0 is zero and it knows filled"):
+    with pytest.raises(CheckpointError, match=r"unvoiced_f0 is zero and it knows filled_hz or filled"):
         export_voice(sovits, "sovits", tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
 
@@ -160,7 +160,7 @@ def test_what_files_do_not_record_is_said(shared: Path, tmp_path: Path) -> None:
     notes = " ".join(export_voice(latest, "sovits", tmp_path / "a").notes)
     assert "features.loudness_window, which is hop here" in notes and "model.source_noise" in notes
     filled = import_voice(voice_file(shared, RVC[0]), choices=Choices(unvoiced_f0="filled"))
-    assert "model.unvoiced_f0, which is filled here" in export_voice(filled, "rvc", tmp_path / "b.pth").notes[0]
+    assert "model.unvoiced_f0, which is filled_hz here" in export_voice(filled, "rvc", tmp_path / "b.pth").notes[0]
 
 
 def test_what_is_there_is_not_overwritten(shared: Path, tmp_path: Path) -> None:

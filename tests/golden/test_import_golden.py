@@ -14,6 +14,7 @@ from svc.checkpoint.importers.opening import import_voice
 from svc.checkpoint.voice import Voice, load_voice, save_voice
 from svc.errors import CheckpointError
 from svc.models.vits.voice_model import ModelInput
+from svc.pitch.editing import fill_unvoiced
 from svc.safe_read import read_torch
 
 SOVITS_AUDIO, RVC_AUDIO = 5e-4, 2e-4
@@ -104,9 +105,27 @@ def test_names_of_speakers(shared: Path) -> None:
 def test_rule_for_unvoiced_frames(shared: Path) -> None:
     rvc, sovits = voice_file(shared, "rvc_v1_40k/goldA.pth"), voice_file(shared, "sv40_vec256/G_1600.pth")
     assert import_voice(rvc).config.unvoiced_f0 == "zero"
-    assert import_voice(rvc, choices=Choices(unvoiced_f0="filled")).config.unvoiced_f0 == "filled"
-    assert import_voice(sovits).config.unvoiced_f0 == "filled"
+    assert import_voice(rvc, choices=Choices(unvoiced_f0="filled")).config.unvoiced_f0 == "filled_hz"
+    assert import_voice(sovits).config.unvoiced_f0 == "filled_hz"
     assert import_voice(sovits, choices=Choices(unvoiced_f0="zero")).config.unvoiced_f0 == "zero"
+
+
+def test_f0_in_unvoiced_frames_is_filled_as_the_programs_do(shared: Path) -> None:
+    """so-vits-svc's Praat and RMVPE paths, and RVC since 2026, from raw F0 on; RVC until 2023 leaves zeros."""
+    told = np.load(voice_file(shared, "f0_postprocess/golden.npz"))
+    rule = import_voice(voice_file(shared, "sv41_vec768_vol/G_2400.pth"), None).config.unvoiced_f0
+    praat = told["in_pm_f0"]
+    np.testing.assert_allclose(fill_unvoiced(praat, rule), told["out_pm_f0"], rtol=1e-6)
+    np.testing.assert_array_equal(praat > 0, told["out_pm_uv"] > 0)
+    assert not told["out_pm_all_unvoiced_f0"].any()
+    assert not fill_unvoiced(np.zeros(120, np.float32), rule).any()
+    raw, frames = told["in_rmvpe_f0_100fps"], int(told["in_pad_to"])
+    stretched = raw[np.arange(frames) * len(raw) // frames]
+    np.testing.assert_allclose(fill_unvoiced(stretched, rule), told["out_rmvpe_f0"], rtol=1e-6)
+    newer = import_voice(voice_file(shared, "rvc_v2_40k/goldB.pth"), None, Choices(unvoiced_f0="filled"))
+    assert newer.config.unvoiced_f0 == rule
+    np.testing.assert_allclose(fill_unvoiced(raw, rule), told["out_rvc_2026_f0_up0"], rtol=1e-6)
+    np.testing.assert_array_equal(raw, told["out_rvc_2023_f0_up0"])
 
 
 @pytest.mark.parametrize(

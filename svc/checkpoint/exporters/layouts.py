@@ -20,7 +20,6 @@ _SOVITS_FIXED = {
     "prior_scaled_input": False,
     "decoder_plain_ends": False,
     "source_harmonics": 8,
-    "unvoiced_f0": "filled",
 }
 _RVC_FIXED = {
     "attention_window": 10,
@@ -59,6 +58,7 @@ def require_sovits(voice: Voice) -> None:
         Allowed("model.decoder", config.decoder, ("nsf_hifigan", "nsf_snake_hifigan")),
         Allowed("model.pitch_input", config.pitch_input, ("binned_41", "binned")),
         Allowed("model.loudness_input", config.loudness_input, ("rms", "none")),
+        Allowed("model.unvoiced_f0", config.unvoiced_f0, ("filled_hz", "filled")),
     ]
     checks.append(Allowed("features.content_alignment", voice.spec.content_alignment, ("left", "nearest")))
     if config.predict_f0:

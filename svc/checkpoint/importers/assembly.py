@@ -29,6 +29,8 @@ ENCODERS = {
 # The same of an encoder's other size.
 LARGER = {"whisper": (1280, 33)}
 UnvoicedF0 = Literal["filled", "zero"]
+# Programs that fill F0 in unvoiced frames draw lines in Hz.
+UNVOICED_RULES = {"filled": "filled_hz", "zero": "zero"}
 SPEAKERS = "speaker.weight"
 Branch = Literal["stable", "latest"]
 # The seed of the one singer that a base without a speaker table gets.
@@ -97,6 +99,12 @@ def assemble(
     return voice
 
 
+def unvoiced_note(unvoiced_f0: UnvoicedF0) -> str:
+    """What is assumed of F0 in unvoiced frames, and how to say otherwise."""
+    rule = "filled with lines in Hz" if unvoiced_f0 == "filled" else "zero"
+    return f"{rule}; change it with svc import --unvoiced-f0"
+
+
 def _speaker_of_a_base(channels: int) -> Tensor:
     """The row (1, channels) of a base without a speaker table, drawn as a new table's rows are."""
     return torch.randn(1, channels, generator=torch.Generator().manual_seed(BASE_SPEAKER_SEED))
@@ -140,6 +148,11 @@ def feature_spec(path: Path, sound: Sound) -> FeatureSpec:
         content_alignment=sound.content_alignment,
         loudness_window=sound.loudness_window,
     )
+
+
+def encoders_of(dim: int) -> list[str]:
+    """The encoders of foreign voices that give `dim` values per frame."""
+    return [name for name in ENCODERS if dim in (size for size, _ in _sizes(name))]
 
 
 def _sizes(encoder: str) -> list[tuple[int, int]]:

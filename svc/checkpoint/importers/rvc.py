@@ -4,7 +4,15 @@ import math
 from pathlib import Path
 from typing import Any
 
-from svc.checkpoint.importers.assembly import USUAL, Choices, Sound, assemble, require_encoder
+from svc.checkpoint.importers.assembly import (
+    UNVOICED_RULES,
+    USUAL,
+    Choices,
+    Sound,
+    assemble,
+    require_encoder,
+    unvoiced_note,
+)
 from svc.checkpoint.importers.keys import rvc_state
 from svc.checkpoint.importers.structure import Comparison, Structure, Weights, check_copies, read_structure
 from svc.checkpoint.voice import Voice
@@ -72,13 +80,14 @@ def import_rvc(
     encoder = choices.content_encoder or _encoder(path, file, structure)
     require_encoder(path, encoder, structure)
     rates = tuple(told["upsample_rates"])
+    unvoiced = choices.unvoiced_f0 or "zero"
     fields = {
         **structure.model_settings(),
         "dropout": float(told["p_dropout"]),
         "predict_f0": False,
         "upsample_rates": rates,
         "resblock_dilations": told["resblock_dilation_sizes"],
-        "unvoiced_f0": choices.unvoiced_f0 or "zero",
+        "unvoiced_f0": UNVOICED_RULES[unvoiced],
         "pitch_input": "binned" if with_f0 else "none",
         "loudness_input": "none",
         "voicing_input": False,
@@ -96,7 +105,7 @@ def import_rvc(
     )
     state = rvc_state(weights.state, len(structure.resblock_kernel_sizes))
     names = _names(path, file, structure.speakers)
-    assumed = {"F0 in unvoiced frames": f"{fields['unvoiced_f0']}; change it with svc import --unvoiced-f0"}
+    assumed = {"F0 in unvoiced frames": unvoiced_note(unvoiced)}
     if file.get("embedder_model") is None and file.get("embedder_name") is None:
         assumed["content encoder"] = f"{encoder}; change it with svc import --content-encoder"
     return assemble(path, fields, sound, names, state, _provenance(file) | {"not in the file": assumed})
@@ -201,7 +210,7 @@ def _encoder(path: Path, file: dict[str, Any], found: Structure) -> str:
         raise CheckpointError(
             f"{path} was trained on the embedder '{told}' (layer {layer or 'not told'}, {found.content_dim} values), "
             "which is not supported for imported voices: convert it with the program that made it, "
-            "or name an encoder with --content-encoder."
+            "or name an encoder with  svc import --content-encoder."
         )
     return default
 

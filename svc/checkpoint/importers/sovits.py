@@ -5,7 +5,16 @@ import math
 from pathlib import Path
 from typing import Any
 
-from svc.checkpoint.importers.assembly import USUAL, Choices, Sound, assemble, require_encoder
+from svc.checkpoint.importers.assembly import (
+    UNVOICED_RULES,
+    USUAL,
+    Choices,
+    Sound,
+    UnvoicedF0,
+    assemble,
+    require_encoder,
+    unvoiced_note,
+)
 from svc.checkpoint.importers.keys import sovits_state
 from svc.checkpoint.importers.structure import (
     Comparison,
@@ -68,13 +77,14 @@ def import_sovits(
     with_volume, latest = "emb_vol.weight" in weights, choices.branch == "latest"
     encoder = choices.content_encoder or _encoder(path, program, structure, model, data)
     require_encoder(path, encoder, structure)
+    unvoiced = choices.unvoiced_f0 or "filled"
     fields = {
         **structure.model_settings(),
         "dropout": float(model.get("p_dropout", 0.1)),
         "predict_f0": structure.f0_predictor_layers > 0,
         "upsample_rates": rates,
         "resblock_dilations": model["resblock_dilation_sizes"],
-        "unvoiced_f0": choices.unvoiced_f0 or "filled",
+        "unvoiced_f0": UNVOICED_RULES[unvoiced],
         "pitch_input": "binned_41" if program == "so-vits-svc 4.1" else "binned",
         "loudness_input": "rms" if with_volume else "none",
         "source_noise": not latest,
@@ -94,7 +104,7 @@ def import_sovits(
     provenance = {
         "program": program,
         "content_expansion": sound.content_alignment,
-        "not in the file": _not_recorded(program, fields["unvoiced_f0"], latest),
+        "not in the file": _not_recorded(program, unvoiced, latest),
         "epochs": file["iteration"] if type(file.get("iteration")) is int else None,
     }
     state = sovits_state(weights.state, len(structure.resblock_kernel_sizes))
@@ -107,7 +117,7 @@ def read_settings(config: Path, path: Path) -> dict[str, Any]:
     if not config.is_file():
         raise CheckpointError(
             f"{path} needs the config.json it was trained with, and there is no {config}: "
-            "put it beside the file, or name it with --config."
+            "put it beside the file, or name it with  svc import FILE --config."
         )
     try:
         if config.stat().st_size > LARGEST_CONFIG:
@@ -210,9 +220,9 @@ def _alignment(path: Path, program: str, data: dict[str, Any]) -> str:
     return rule
 
 
-def _not_recorded(program: str, unvoiced_f0: str, latest: bool) -> dict[str, str]:
+def _not_recorded(program: str, unvoiced_f0: UnvoicedF0, latest: bool) -> dict[str, str]:
     """What was assumed, and how to say otherwise."""
-    found = {"F0 in unvoiced frames": f"{unvoiced_f0}; change it with svc import --unvoiced-f0"}
+    found = {"F0 in unvoiced frames": unvoiced_note(unvoiced_f0)}
     if program == "so-vits-svc 4.1":
         name = "4.1-Latest" if latest else "4.1-Stable"
         found["branch"] = f"{name}; change it with svc import --sovits-branch"
@@ -228,7 +238,7 @@ def _encoder(path: Path, program: str, found: Structure, model: dict[str, Any], 
     if told is None:
         raise CheckpointError(
             f"{path} reads {found.content_dim} content values per frame and its settings do not say of which encoder: "
-            "name it with --content-encoder."
+            "name it with  svc import --content-encoder."
         )
     told = OTHER_NAMES.get(str(told), str(told))
     if told not in SPEECH_ENCODERS:

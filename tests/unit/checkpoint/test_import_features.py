@@ -102,5 +102,5 @@ def test_info_tells_what_the_file_does_not(tmp_path: Path, capsys: pytest.Captur
     assert run(["info", str(path)]) == 0
     told = capsys.readouterr().out
     assert "branch: 4.1-Stable; change it with svc import --sovits-branch" in told
-    assert "F0 in unvoiced frames: filled; change it with svc import --unvoiced-f0" in told
+    assert "F0 in unvoiced frames: filled with lines in Hz; change it with svc import --unvoiced-f0" in told
     assert "content_alignment: nearest" in told and "loudness_window: hop_start" in told

@@ -70,6 +70,21 @@ def test_memory_and_disk_give_the_same_crops(prepared: PreparedDataset) -> None:
         assert a.speaker_id == b.speaker_id
 
 
+@pytest.mark.parametrize("limit", [0, 10**9])
+def test_unvoiced_frames_follow_the_models_rule(prepared: PreparedDataset, limit: int) -> None:
+    split = prepared.split("train")
+    kinds = {
+        rule: VoiceDataset(prepared, split, TRAIN, ram_limit_bytes=limit, unvoiced_f0=rule)
+        for rule in ("filled", "filled_hz")
+    }
+    told = {rule: [data[Draw(0, i, 0)] for i in range(len(split))] for rule, data in kinds.items()}
+    pairs = list(zip(told["filled"], told["filled_hz"], strict=True))
+    for log, hz in pairs:
+        torch.testing.assert_close(log.f0_hz[log.voiced > 0], hz.f0_hz[log.voiced > 0])
+    assert any((hz.f0_hz > log.f0_hz + 0.01).any() for log, hz in pairs)  # a line in Hz lies above one in log F0
+    assert all((hz.f0_hz >= log.f0_hz - 0.01).all() for log, hz in pairs)
+
+
 def test_crops_differ_by_epoch_visit_and_seed(prepared: PreparedDataset) -> None:
     data = dataset(prepared)
     first = data[Draw(0, 0, 0)].content

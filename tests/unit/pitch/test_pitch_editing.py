@@ -79,6 +79,12 @@ def test_fill_unvoiced_is_linear_in_log_and_held_at_the_ends():
     assert len(fill_unvoiced(np.zeros(0, np.float32))) == 0
 
 
+def test_fill_unvoiced_in_hz():
+    filled = fill_unvoiced(np.array([0, 100, 0, 400, 0], np.float32), "filled_hz")
+    np.testing.assert_array_equal(filled, [100, 100, 250, 400, 400])
+    assert (fill_unvoiced(np.zeros(3, np.float32), "filled_hz") == 0).all()
+
+
 def test_autotune_pulls_to_the_nearest_semitone():
     f0 = np.array([0, 440 * 2 ** (0.4 / 12), 440 * 2 ** (0.6 / 12)], np.float32)
     np.testing.assert_allclose(autotune(f0, 1.0), [0, 440, 440 * 2 ** (1 / 12)], rtol=1e-6)
