@@ -9,6 +9,8 @@ never opened.
 import os
 import struct
 import warnings
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +22,7 @@ from svc.safe_read import read_torch
 
 LARGEST_DIM = 16_384
 LARGEST_CELLS = 10_000_000
+SEARCHED_BYTES = 1 << 20
 _FLAT, _IVF_FLAT = b"IxF2", b"IwFl"
 _METRIC_L2 = 1
 _HASH_MAP = 2
@@ -175,6 +178,19 @@ def _list_sizes(reader: _Reader, cells: int, code_size: int) -> np.ndarray:
     if (sizes < 0).any() or (sizes > reader.left).any():
         raise reader.refuse("has cells of impossible sizes")
     return sizes
+
+
+def is_clusters(path: Path) -> bool:
+    """Whether the zip that torch.save wrote to `path` names cluster centres; its pickle is searched, not read."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            pickles = [name for name in file.namelist() if name.endswith("/data.pkl")]
+            if len(pickles) != 1:
+                return False
+            with file.open(pickles[0]) as start:
+                return b"cluster_centers_" in start.read(SEARCHED_BYTES)
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError):
+        return False
 
 
 def read_clusters(path: Path) -> dict[str, np.ndarray]:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from svc.checkpoint.index_files import FaissIndex, is_faiss, read_clusters, read_faiss
+from svc.checkpoint.index_files import FaissIndex, is_clusters, is_faiss, read_clusters, read_faiss
 from svc.errors import CheckpointError, SpecMismatchError
 from svc.features.spec import FeatureSpec
 
@@ -34,6 +34,7 @@ CONTENT_FIELDS = (
     "content_weights",
 )
 ANY_SINGER = ""
+LARGEST_HEADER = 100_000_000
 _AGAIN = "copy it again, or build it from the recordings with  svc index"
 
 
@@ -106,6 +107,28 @@ def content_of(spec: FeatureSpec) -> dict[str, Any]:
 def index_beside(voice_path: Path) -> Path:
     """Where the index of the voice file at `voice_path` lies: NAME.index.safetensors beside NAME.safetensors."""
     return voice_path.with_name(voice_path.stem + ENDING)
+
+
+def voice_beside(path: Path) -> Path | None:
+    """The voice file beside which the index at `path` lies, where a conversion finds it by itself; None if none."""
+    voice = path.with_name(path.name.removesuffix(ENDING) + ".safetensors")
+    return voice if path.name.endswith(ENDING) and voice.is_file() else None
+
+
+def is_index(path: Path) -> bool:
+    """Whether `open_index` is the one to read the file at `path`: told by what it holds, nothing in it is run."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(16)
+            if start[8:9] == b"{":
+                header = file.read(min(int.from_bytes(start[:8], "little"), LARGEST_HEADER))
+                return f'"{METADATA_KEY}"'.encode() in start[8:] + header
+        if start[:4] == b"PK\x03\x04":
+            return is_clusters(path)
+    except OSError:
+        return False
+    # so-vits-svc's pickled index, which is refused with what to do instead.
+    return is_faiss(start) or (start[:1] == b"\x80" and path.suffix.lower() == ".pkl")
 
 
 def open_index(path: Path) -> VoiceIndex:

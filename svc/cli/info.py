@@ -1,5 +1,6 @@
 """`svc info`: what a file is."""
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,21 +13,25 @@ if TYPE_CHECKING:
 
 
 def info(file: Path, *, config: Path | None = None, json: Json = False) -> int:
-    """Say what a voice file, an audio file or a prepared dataset holds.
+    """Say what a voice file, an index, an audio file or a prepared dataset holds.
 
     Parameters
     ----------
     file
-        A voice file (or the run folder it lies in), a voice of so-vits-svc, RVC or Applio, an audio file, or a
-        dataset folder.
+        A voice file (or the run folder it lies in), a voice of so-vits-svc, RVC or Applio, an index of ours or RVC's,
+        so-vits-svc's clusters, an audio file, or a dataset folder.
     config
         The config.json of a so-vits-svc voice; by default the one beside the file.
     """
+    from svc.checkpoint.voice_index import is_index
+
     require_exists(file, "file")
     if (file / "voice.safetensors").is_file():
         result = _voice(file / "voice.safetensors")
     elif file.is_dir():
         result = _dataset(file)
+    elif is_index(file):
+        result = _index(file)
     elif file.suffix.lower() in {".safetensors", ".pth", ".pt", ".ckpt", ".bin"}:
         result = _voice(file, config)
     else:
@@ -58,6 +63,43 @@ def describe_voice(voice: "Voice") -> dict[str, Any]:
         **({"content_layer_shares": shares} if shares else {}),
         "provenance": voice.provenance,
         "note": voice.note,
+    }
+
+
+def _index(file: Path) -> dict[str, Any]:
+    from svc.checkpoint.importers.assembly import encoders_of
+    from svc.checkpoint.voice_index import ANY_SINGER, open_index, voice_beside
+
+    index = open_index(file)
+    singers = [
+        {
+            "name": name if name != ANY_SINGER else "(not in the file)",
+            "vectors": len(sounds.frames.vectors) if sounds.frames else 0,
+            "cells": len(sounds.frames.cell_centres) if sounds.frames and sounds.frames.cell_centres is not None else 0,
+            "clusters": 0 if sounds.clusters is None else len(sounds.clusters),
+        }
+        for name, sounds in index.singers.items()
+    ]
+    told = index.content
+    if told is not None:
+        layers = " + ".join(str(layer) for layer, _ in told["content_layers"])
+        maker, encoder = "this toolkit", f"{told['content_encoder']}, layer {layers}"
+    else:
+        maker = "RVC (faiss)" if ANY_SINGER in index.singers else "so-vits-svc (k-means)"
+        able = ", ".join(encoders_of(index.dim)) or "none known here"
+        encoder = f"not in the file: that of its voice (as many values give: {able})"
+    voice = voice_beside(file)
+    named = "" if voice else f" --index {shlex.quote(str(file))}"
+    ratios = {"vectors": " --retrieval-ratio 0.5", "clusters": " --cluster-ratio 0.5"}
+    asked = "".join(ratio for kind, ratio in ratios.items() if any(singer[kind] for singer in singers))
+    return {
+        "kind": "index",
+        "made_by": maker,
+        "singers": singers,
+        "values_per_vector": index.dim,
+        "content_encoder": encoder,
+        **({"provenance": index.provenance} if index.provenance else {}),
+        "use": f"svc convert SONG --voice {shlex.quote(str(voice)) if voice else 'VOICE'} --output DIR{named}{asked}",
     }
 
 
