@@ -5,25 +5,17 @@ import os
 import numpy as np
 import pytest
 import torch
+from pitch_files import FCPE as TINY
+from pitch_files import fcpe_old_state
 
 from svc.errors import CheckpointError, WeightError
 from svc.pitch.fcpe_old import FcpeOld, load_network, log_mel
-from svc.pitch.fcpe_old_network import FcpeOldNetwork, FcpeOldShape
-
-TINY = FcpeOldShape(mels=128, channels=8, layers=1, attention=24, head=12, features=9, kernel=31, bins=360)
 
 
 @pytest.fixture(scope="module")
 def state() -> dict:
     torch.manual_seed(1)
-    network = FcpeOldNetwork(TINY)
-    network.cent_table.copy_(torch.linspace(2050, 9150, 360))
-    return {
-        name.replace("parametrizations.weight.original0", "weight_g").replace(
-            "parametrizations.weight.original1", "weight_v"
-        ): value
-        for name, value in network.state_dict().items()
-    }
+    return fcpe_old_state()
 
 
 def test_missing_found_by_content_and_by_name(tmp_path, monkeypatch, state):

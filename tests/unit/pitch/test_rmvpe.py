@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pitch_files import RMVPE as TINY
 
 from svc.audio.signal import Audio
 from svc.checkpoint.voice import SpeakerInfo, Voice
@@ -18,10 +19,8 @@ from svc.features.spec import spec_from_config
 from svc.models.vits.voice_model import VoiceModel
 from svc.paths import recipe
 from svc.pitch.rmvpe import Rmvpe, load_network
-from svc.pitch.rmvpe_network import RmvpeNetwork, RmvpeShape
+from svc.pitch.rmvpe_network import RmvpeNetwork
 from svc.weights import sha256_of
-
-TINY = RmvpeShape(channels=1, levels=3, middle_layers=1, blocks=1, recurrent=4, recurrent_layers=2, mels=128, bins=360)
 
 
 @pytest.fixture(scope="module")
