@@ -258,7 +258,7 @@ def submit_melody(page: Page, request: gr.Request, song: str, method: str, estim
     return page.submit(
         request,
         "melody",
-        {"separate": method, "pitch_estimator": estimator or None, "song": stored.label},
+        {**_means(method, estimator), "song": stored.label},
         title=page.say(request, "draw.measure_title", song=stored.label),
         inputs={"song": stored.path},
         labels={stored.path: stored.label},
@@ -277,6 +277,11 @@ def _ranges(page: Page, form: _Form) -> None:
     page.on(form.use.click, use, [form.suggested], [form.controls.component("transpose")], queue=False)
 
 
+def _means(method: str, estimator: str | None = None) -> dict[str, Any]:
+    """By what F0 is measured, as settings of the job; ConfigError for a name that is none."""
+    return asked(ConvertOptions, {"separate": method, "pitch_estimator": estimator or None})
+
+
 def submit_measure(page: Page, request: gr.Request, song: str, voice: str, speaker: str | None, method: str) -> JobView:
     """Put the measuring of a song's range into the queue."""
     stored, chosen = page.files(request).get(song or ""), page.voice(request, voice)
@@ -286,7 +291,7 @@ def submit_measure(page: Page, request: gr.Request, song: str, voice: str, speak
     return page.submit(
         request,
         "measure",
-        {"separate": method, "singer": singer, "voice": chosen.label},
+        {**_means(method), "singer": singer, "voice": chosen.label},
         title=page.say(request, "convert.measure_title", song=stored.label),
         inputs={"song": stored.path},
         labels={stored.path: stored.label},
