@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -9,6 +10,12 @@ import pytest
 def pytest_configure(config: pytest.Config) -> None:
     """One thread per test process: results do not depend on the machine's load, and processes do not fight."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with contextlib.suppress(ImportError):
+        from hypothesis import HealthCheck, settings
+
+        # A loaded machine is slow at everything: no example is measured with a clock.
+        settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

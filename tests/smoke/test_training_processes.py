@@ -70,7 +70,7 @@ def test_two_processes_hold_the_same_weights_and_see_other_batches(tmp_path: Pat
     ]
     try:
         for process in processes:
-            _, errors = process.communicate(timeout=240)
+            _, errors = process.communicate(timeout=600)
             assert process.returncode == 0, errors[-2000:]
     finally:
         for process in processes:

@@ -205,7 +205,7 @@ def test_a_process_killed_at_any_moment_loses_at_most_the_files_in_work(tmp_path
     workers = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.wait()
-    _, alive = psutil.wait_procs(workers, timeout=30)
+    _, alive = psutil.wait_procs(workers, timeout=240)
     assert not alive
     before = stored_files(out)
     whole = {name: when for name, when in before.items() if not name.endswith(".tmp")}
