@@ -104,7 +104,7 @@ def import_sovits(
     provenance = {
         "program": program,
         "content_expansion": sound.content_alignment,
-        "not in the file": _not_recorded(program, unvoiced, latest),
+        "not in the file": _not_recorded(program, unvoiced, latest, encoder),
         "epochs": file["iteration"] if type(file.get("iteration")) is int else None,
     }
     state = sovits_state(weights.state, len(structure.resblock_kernel_sizes))
@@ -220,12 +220,14 @@ def _alignment(path: Path, program: str, data: dict[str, Any]) -> str:
     return rule
 
 
-def _not_recorded(program: str, unvoiced_f0: UnvoicedF0, latest: bool) -> dict[str, str]:
+def _not_recorded(program: str, unvoiced_f0: UnvoicedF0, latest: bool, encoder: str) -> dict[str, str]:
     """What was assumed, and how to say otherwise."""
     found = {"F0 in unvoiced frames": unvoiced_note(unvoiced_f0)}
     if program == "so-vits-svc 4.1":
         name = "4.1-Latest" if latest else "4.1-Stable"
         found["branch"] = f"{name}; change it with svc import --sovits-branch"
+    if program == "so-vits-svc 4.0":
+        found["content encoder"] = f"{encoder}; change it with svc import --content-encoder"
     return found
 
 

@@ -1,5 +1,6 @@
 """What an imported voice is fed, and the sentence for a machine that lacks its encoder."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,3 +105,11 @@ def test_info_tells_what_the_file_does_not(tmp_path: Path, capsys: pytest.Captur
     assert "branch: 4.1-Stable; change it with svc import --sovits-branch" in told
     assert "F0 in unvoiced frames: filled with lines in Hz; change it with svc import --unvoiced-f0" in told
     assert "content_alignment: nearest" in told and "loudness_window: hop_start" in told
+    assert "content encoder:" not in told
+    path = write_sovits(tmp_path, replace(TINY, content=256))
+    settings = json.loads(path.with_name("config.json").read_text())
+    del settings["model"]["speech_encoder"]  # as 4.0 writes them
+    path.with_name("config.json").write_text(json.dumps(settings))
+    assert run(["info", str(path)]) == 0
+    told = capsys.readouterr().out
+    assert "content encoder: contentvec256l9; change it with svc import --content-encoder" in told
