@@ -1,6 +1,7 @@
 """Work on voices: a sample to hear, import, mix, compress, export."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,12 @@ def import_file(context: JobContext) -> dict[str, Any]:
         encoder, unvoiced, branch = told
         choices = Choices(encoder, unvoiced, branch)
         voice = import_voice(file, context.input("config") if context.has_input("config") else None, choices)
-        voice.provenance["imported_from"] = context.label(file)
+        label = context.label(file)
+        voice.provenance["imported_from"] = label
+        # RVC files name nobody, so their singer is called like the file, which lies here under another name.
+        first, *others = voice.speakers
+        if first.name == file.stem:
+            voice.speakers = [replace(first, name=Path(label).stem), *others]
     else:
         voice = load_voice(file)
     made = context.work / VOICE_NAME
