@@ -1,22 +1,29 @@
 """Starts the web page in a process of its own, and a browser to look at it."""
 
 import contextlib
+import http.client
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import psutil
 
+HOP_BY_HOP = ("connection", "keep-alive", "transfer-encoding", "host", "te", "trailer", "upgrade")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-START_SECONDS = 240.0
+START_SECONDS = 600.0
+# Milliseconds that a page may take for one step. Only a failure takes this long; a busy machine takes half of it.
+PATIENCE = 240_000
 
 
 def find_browser() -> str | None:
@@ -39,7 +46,7 @@ class Server:
         """End the server; its jobs go on, as they do when a person stops it."""
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(number)
-        self.process.wait(timeout=30)
+        self.process.wait(timeout=120)
 
 
 def start_server(data: Path, runs: Path, *arguments: str, port: int | None = None) -> Server:
@@ -60,6 +67,61 @@ def start_server(data: Path, runs: Path, *arguments: str, port: int | None = Non
         time.sleep(0.1)
     process.kill()
     raise AssertionError(f"the page did not start: {log.read_text()}")
+
+
+def api_client(url: str, **settings: Any) -> Any:
+    """A client of the page's API, which is a user of its own; it waits as long as a busy machine takes to answer."""
+    from gradio_client import Client
+
+    return Client(url, verbose=False, httpx_kwargs={"timeout": PATIENCE / 1000}, **settings)
+
+
+class PrefixProxy:
+    """A proxy as docs/web.md sets nginx up: shows `server` below `prefix`, which it takes off, and nothing else."""
+
+    def __init__(self, server: Server, prefix: str) -> None:
+        proxy = self
+        self.asked: list[str] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def _pass(self) -> None:
+                proxy.asked.append(self.path)
+                if not self.path.startswith(f"{prefix}/"):
+                    self.send_error(404)
+                    return
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0))) or None
+                headers = {key: value for key, value in self.headers.items() if key.lower() not in HOP_BY_HOP}
+                host = self.headers["Host"]
+                headers |= {"Host": host, "X-Forwarded-Host": host, "X-Forwarded-Proto": "http"}
+                connection = http.client.HTTPConnection("127.0.0.1", server.port)
+                with contextlib.closing(connection), contextlib.suppress(OSError):
+                    connection.request(self.command, self.path.removeprefix(prefix), body, headers)
+                    answer = connection.getresponse()
+                    self.send_response_only(answer.status)
+                    for key, value in answer.getheaders():
+                        if key.lower() not in HOP_BY_HOP:
+                            self.send_header(key, value)
+                    self.end_headers()
+                    while block := answer.read1(65_536):  # as it comes: events of the queue are not held back
+                        self.wfile.write(block)
+
+            do_GET = do_POST = do_HEAD = _pass
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Nothing of it is shown."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.origin = f"http://127.0.0.1:{self._server.server_port}"
+        self.url = f"{self.origin}{prefix}/"
+
+    def __enter__(self) -> "PrefixProxy":
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
 
 
 def free_port() -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from cli_cases import sung, write
-from pages import Server, running_server
+from pages import Server, api_client, running_server
 
 client_module = pytest.importorskip("gradio_client", reason="the API's client is in pip install 'svc-toolkit[webui]'")
 
@@ -35,7 +35,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory, runs: Path, folder: Path) -
 
 
 def connect(server: Server) -> Any:
-    return client_module.Client(server.url, verbose=False)
+    return api_client(server.url)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from cli_cases import sung, write
-from pages import Server
+from pages import PATIENCE, Server, api_client
 
 from svc.interface.texts import words
 
@@ -20,7 +20,7 @@ DRY = {"separate": "none", "format": "wav"}
 
 @pytest.fixture
 def client(server: Server) -> Any:
-    return client_module.Client(server.url, verbose=False)
+    return api_client(server.url)
 
 
 def ended(client: Any, job: dict[str, Any]) -> dict[str, Any]:
@@ -158,7 +158,6 @@ def test_the_server_tells_no_paths(client: Any, server: Server) -> None:
     assert told["version"] and str(server.data) not in str(told)
 
 
-@pytest.mark.long
 def test_the_library_in_the_browser(open_page: Callable[..., Any], runs: Path) -> None:
     page = open_page()
     page.get_by_role("tab", name=words("en")["voices.tab"]).click()
@@ -168,17 +167,18 @@ def test_the_library_in_the_browser(open_page: Callable[..., Any], runs: Path) -
     page.wait_for_selector("#voices-import >> text=voice")
     page.fill("#voices-import-label textarea, #voices-import-label input", "My <b>voice</b>")
     page.click("#voices-import-start")
-    page.wait_for_selector("#voices-job [data-state=done]", timeout=90_000)
+    page.wait_for_selector("#voices-job [data-state=done]", timeout=PATIENCE)
     row = page.locator("#voices-table tr", has_text="My <b>voice</b>")
     row.wait_for()
     assert row.get_attribute("data-voice").startswith("own-")
 
 
-@pytest.mark.long
 def test_speak_and_settings_in_the_browser(open_page: Callable[..., Any]) -> None:
     page = open_page(locale="zh-CN")
     page.get_by_role("tab", name=words("zh")["speak.tab"]).click()
-    page.wait_for_selector("#speak-engines tr[data-engine=piper]", state="attached")
+    # What is folded away is not in the page before it is unfolded.
+    page.get_by_text(words("zh")["speak.engines"], exact=True).click()
+    page.wait_for_selector("#speak-engines tr[data-engine=piper]")
     page.click("#speak-start")
     toast = page.locator("[data-testid=toast-body]")
     toast.wait_for()
