@@ -11,7 +11,11 @@ CSS = """
 .svc-job { display: grid; gap: .4rem; padding: .5rem 0; }
 .svc-job:empty { display: none; }
 .svc-job-title { font-weight: 600; overflow-wrap: anywhere; }
-.svc-job progress { width: 100%; height: .8rem; accent-color: var(--color-accent); }
+.svc-job progress { width: 100%; height: .8rem; border: 0; border-radius: .4rem; overflow: hidden;
+  background: var(--border-color-primary); }
+.svc-job progress::-webkit-progress-bar { background: var(--border-color-primary); }
+.svc-job progress::-webkit-progress-value { background: var(--color-accent); }
+.svc-job progress::-moz-progress-bar { background: var(--color-accent); }
 .svc-error { color: var(--error-text-color, #b91c1c); margin: 0; }
 .svc-table { width: 100%; border-collapse: collapse; border: 0 !important; }
 .svc-table th, .svc-table td { text-align: start; padding: .35rem .5rem; overflow-wrap: anywhere;
@@ -66,6 +70,7 @@ CSS = """
 .svc-stem { display: grid; grid-template-columns: 8rem 1fr auto; align-items: center; gap: .5rem; }
 @media (max-width: 640px) {
   .gradio-container { padding: .25rem !important; }
+  .svc-head h1 { font-size: 1.1rem; }
   .svc-table th, .svc-table td { padding: .25rem; font-size: .85rem; }
   .svc-stem { grid-template-columns: 1fr auto; }
   .svc-stem audio { grid-column: 1 / -1; grid-row: 2; max-width: 100%; }
@@ -75,11 +80,13 @@ CSS = """
 
 
 def theme() -> Any:
-    """Gradio's default theme with system fonts, so that the page needs nothing from the internet."""
+    """Gradio's default theme with system fonts, so that the page needs nothing from the internet; greys to be read."""
     import gradio as gr
 
     fonts = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans", "Noto Sans CJK SC", "PingFang SC", "sans-serif"]
-    return gr.themes.Default(primary_hue="indigo", font=fonts, font_mono=["ui-monospace", "monospace"])
+    plain = gr.themes.Default(primary_hue="indigo", font=fonts, font_mono=["ui-monospace", "monospace"])
+    # Gradio's own grey for help has a contrast of 2.6 to white; readable text needs 4.5.
+    return plain.set(body_text_color_subdued="*neutral_500", block_info_text_color="*neutral_500")
 
 
 def head(default: str, upload_limit_mb: int) -> str:
