@@ -70,7 +70,7 @@ CSS = """
 .svc-stem { display: grid; grid-template-columns: 8rem 1fr auto; align-items: center; gap: .5rem; }
 @media (max-width: 640px) {
   .gradio-container { padding: .25rem !important; }
-  .svc-head h1 { font-size: 1.1rem; }
+  .svc-head h2 { font-size: 1.1rem; }
   .svc-table th, .svc-table td { padding: .25rem; font-size: .85rem; }
   .svc-stem { grid-template-columns: 1fr auto; }
   .svc-stem audio { grid-column: 1 / -1; grid-row: 2; max-width: 100%; }
