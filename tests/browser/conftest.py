@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from cli_cases import sung, tiny_voice, write
-from pages import Server, find_browser, running_server
+from pages import PATIENCE, Server, find_browser, running_server
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +22,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(tmp_path_factory: pytest.TempPathFactory, runs: Path) -> Iterator[Server]:
     """One page for all tests of a file; every browser context is a user of its own."""
     pytest.importorskip("gradio", reason="the page needs gradio (pip install 'svc-toolkit[webui]')")
-    with running_server(tmp_path_factory.mktemp("page") / "data", runs, "--upload-limit-mb", "20") as started:
+    settings = ("--upload-limit-mb", "20", "--allow", str(tmp_path_factory.mktemp("allowed")))
+    with running_server(tmp_path_factory.mktemp("page") / "data", runs, *settings) as started:
         yield started
 
 
@@ -48,7 +49,7 @@ def open_page(browser: Any, server: Server) -> Iterator[Callable[..., Any]]:
             context = browser.new_context(**{"locale": "en-US", **settings})
             stack.callback(context.close)
             page = context.new_page()
-            page.set_default_timeout(60_000)
+            page.set_default_timeout(PATIENCE)
             page.goto(url or server.url)
             page.wait_for_selector("#convert-start")
             return page

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cli_cases import write
 from pages import Server
 
@@ -61,6 +62,20 @@ def test_text_renamed_to_mp3_gets_the_sentence(page: Any, tmp_path: Path) -> Non
     toast.wait_for()
     assert "'song.mp3' is not audio" in toast.inner_text()
     assert "Traceback" not in page.content()
+
+
+@pytest.mark.parametrize(("locale", "words_"), [("en-US", "larger than 20 MB"), ("zh-CN", "超过了本页面的上限 20 MB")])
+def test_an_upload_over_the_limit_gets_the_sentence(
+    open_page: Callable[..., Any], tmp_path: Path, locale: str, words_: str
+) -> None:
+    large = tmp_path / "large.wav"
+    with open(large, "wb") as file:
+        file.truncate(21_000_000)
+    page = open_page(locale=locale)
+    give(page, large)
+    toast = page.locator("[data-testid=toast-body]", has_text=words_)
+    toast.wait_for()
+    assert "large.wav" in toast.inner_text()
 
 
 def test_a_song_is_converted_and_shown_after_a_reload(page: Any, song: Path) -> None:
