@@ -32,6 +32,7 @@ COMMANDS = {
     "mix": "Mix voices of one family into one.",
     "compress": "Make a voice file smaller: half precision, without the training parts.",
     "export": "Write a voice in the layout of so-vits-svc 4.1 or RVC v2.",
+    "vocode": "Let a published vocoder make a recording anew (copy-synthesis).",
     "info": "Say what a voice, an audio file or a dataset holds.",
     "check": "Pre-flight: packages, device, disk, weights.",
     "weights": "List, get, verify or locate weight files.",

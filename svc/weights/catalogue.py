@@ -30,7 +30,7 @@ def _units(rest: str) -> str:
 
 
 def _vocoder(path: str) -> str:
-    return f"from svc.checkpoint.vocoder import load_vocoder; load_vocoder(Path('pretrain/{path}'))"
+    return f"svc vocode song.wav --vocoder pretrain/{path} --output copy.wav"
 
 
 _CONTENT = (
