@@ -78,6 +78,11 @@ def level_db(samples: np.ndarray) -> float:
     return float(10 * np.log10((samples.astype(np.float64) ** 2).mean() + 1e-20))
 
 
+def sinks(before: np.ndarray, after: np.ndarray, quiet: np.ndarray) -> str:
+    """By how much the pauses sink, in words; "-" for a line without pauses."""
+    return f"{level_db(before[quiet]) - level_db(after[quiet]):.1f} dB" if quiet.any() else "-"
+
+
 def timed(work: Callable[[], Any], seconds: float) -> tuple[Any, float]:
     """What `work` returns, and its processor seconds per second of audio."""
     start = time.process_time()
@@ -93,16 +98,16 @@ def denoising(found: list[tuple[str, Audio]]) -> None:
         clean = audio.samples[0]
         untouched = separator.separate(audio).vocals.samples[0]
         quiet = pauses(clean)
-        sunk = level_db(clean[quiet]) - level_db(untouched[quiet])
-        print(f"| {name} | none | - | {snr_db(clean, untouched):.1f} | {sunk:.1f} dB | |", flush=True)
+        sunk = sinks(clean, untouched, quiet)
+        print(f"| {name} | none | - | {snr_db(clean, untouched):.1f} | {sunk} | |", flush=True)
         for kind, noise in noises(len(clean)).items():
             for level in LEVELS_DB:
                 noisy = clean + noise * clean.std() * 10 ** (-level / 20)
                 song = Audio(noisy[None].astype(np.float32), RATE)
                 stems, speed = timed(lambda song=song: separator.separate(song), audio.seconds)
                 before, after = snr_db(clean, noisy), snr_db(clean, stems.vocals.samples[0])
-                sunk = level_db(noisy[quiet]) - level_db(stems.vocals.samples[0][quiet])
-                print(f"| {name} | {kind} | {before:.1f} | {after:.1f} | {sunk:.1f} dB | {speed:.2f} |", flush=True)
+                sunk = sinks(noisy, stems.vocals.samples[0], quiet)
+                print(f"| {name} | {kind} | {before:.1f} | {after:.1f} | {sunk} | {speed:.2f} |", flush=True)
 
 
 def copying(found: list[tuple[str, Audio]]) -> None:
