@@ -3,7 +3,7 @@
     python benchmarks/separation_for_conversion.py [METHOD ...] [--shared ../shared] [--json FILE] [--only TEXT]
 
 Mixtures: `waveform_playlist_stems` (whole), `lithium` from 60 to 150 s, and eight sung lines of RAVDESS (four men, four
-women, seven takes with strong emotion), two over each of the four recordings of backing/librosa, at -5, 0 and +5 dB of
+women), two over each of the four recordings of backing/librosa, at -5, 0 and +5 dB of
 the voice against the backing. Nothing of it may be trained on.
 
 SI-SDR of the vocals in dB (Le Roux et al., ICASSP 2019) over both channels at once, mono copied to both. F0 by the
