@@ -139,6 +139,9 @@ class ModelConfig(Settings):
     formant_input: bool = Field(False, description="Tell the model a formant shift; needed for the formant slider.")
 
 
+HeldPart = Literal["content_input", "prior", "f0_predictor", "flow", "decoder"]
+
+
 class LossWeights(Settings):
     """Weight of each training loss, by its name in logs; 0 switches one off."""
 
@@ -200,6 +203,12 @@ class TrainConfig(Settings):
     shift_semitones: float = Field(4.0, ge=0, le=12, description="How far at most, in semitones to each side.")
     prompt_probability: float = Field(
         0.5, ge=0, le=1, description="Share of slices whose singer is told by a prompt instead of the speaker table."
+    )
+    held_parts: tuple[HeldPart, ...] = Field(
+        (), description="Parts of the network that keep the base's weights: what a short training would unlearn."
+    )
+    replay_share: float = Field(
+        0.0, ge=0, le=0.9, description="Share of slices from lines that ship with the base, so that it keeps its words."
     )
     seed: int = Field(1234, ge=0, description="Seed of everything random.")
 

@@ -89,6 +89,7 @@ def export(work: Path, out: Path) -> None:
     from safetensors.torch import save_file
 
     from svc.checkpoint.voice import load_voice, save_voice
+    from svc.config import load_config
     from svc.data.manifest import PreparedDataset
     from svc.training.singer_rows import hear_singers
 
@@ -101,6 +102,9 @@ def export(work: Path, out: Path) -> None:
     voice.state["speaker.weight"] = model.speaker.weight.detach()[kept]
     voice.speakers = [voice.speakers[i] for i in kept]
     voice.note = NOTE
+    # Of parts that the base does not have, it shall ask what the recipe `fast` does, which starts from it.
+    fast = load_config(RECIPE.with_name("fast.yaml")).model
+    voice.config = voice.config.model_copy(update={"posterior_layers": fast.posterior_layers, "dropout": fast.dropout})
     out.mkdir(parents=True, exist_ok=True)
     save_voice(out / "base_voice.safetensors", voice, "fp16", training_parts=False)
     with safe_open(run / "discriminator.safetensors", "pt") as file:

@@ -1,7 +1,7 @@
 """`svc index`: a singer's recordings to an index of her sounds."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -87,16 +87,9 @@ def _dataset(
     config, separate, device = how
     settings = resolve_config(config, None, {"prepare.separate": separate})
     if spec is not None:
-        settings = settings.model_copy(update={"features": _features(spec)})
+        from svc.features.spec import config_from_spec
+
+        settings = settings.model_copy(update={"features": config_from_spec(spec)})
     folder = output.with_name(output.name.removesuffix(".safetensors") + ".dataset")
     say(f"The recordings are prepared in {folder}")
     return prepare_and_tell(singer_dir, folder, settings, device)[0]
-
-
-def _features(spec: "FeatureSpec") -> Any:
-    """The settings that measure what `spec` says."""
-    from svc.config import FeatureConfig, build
-
-    plain = spec.to_dict()
-    given = {name: plain[name] for name in FeatureConfig.model_fields if name in plain}
-    return build(FeatureConfig, given | {"content_layers": {str(k): v for k, v in spec.content_layers}}, "the voice")

@@ -293,6 +293,9 @@ class DrawSampler(Sampler[list[Draw]]):
     Utterances of like length (where they are shorter than a crop) share a batch. What does not fill
     a global batch is left out, another part each epoch; a dataset smaller than one batch is visited
     more often instead.
+
+    Utterances from number `replayed_from` on are lines of the base: of their visits, each epoch draws as many as
+    make `train.replay_share` of all.
     """
 
     def __init__(
@@ -302,6 +305,7 @@ class DrawSampler(Sampler[list[Draw]]):
         rank: int = 0,
         processes: int = 1,
         start: tuple[int, int] = (0, 0),
+        replayed_from: int | None = None,
     ) -> None:
         self.lengths = [min(n, train.slice_frames) for n in frames]
         self.visits = [max(1, n // train.slice_frames) for n in frames]
@@ -309,11 +313,16 @@ class DrawSampler(Sampler[list[Draw]]):
         self.seed = train.seed
         self.rank, self.processes = rank, processes
         self.start = start
+        self.own = len(self.visits) if replayed_from is None else replayed_from
+        replayed = sum(self.visits[self.own :])
+        wanted = sum(self.visits[: self.own]) * train.replay_share / (1.0 - train.replay_share)
+        self.replayed = max(1, round(wanted)) if replayed and wanted else 0
 
     @property
     def batches_per_epoch(self) -> int:
         """Batches each process sees in an epoch, that is steps per epoch."""
-        return max(1, sum(self.visits) // (self.batch_size * self.processes))
+        visits = sum(self.visits[: self.own]) + self.replayed
+        return max(1, visits // (self.batch_size * self.processes))
 
     def position(self, batches: int) -> tuple[int, int]:
         """Epoch and batch within it after `batches` more batches than `start`."""
@@ -322,12 +331,15 @@ class DrawSampler(Sampler[list[Draw]]):
     def epoch(self, epoch: int) -> list[list[Draw]]:
         """The batches of this process in `epoch`, in order."""
         random = np.random.default_rng([self.seed, epoch])
-        draws = [Draw(epoch, i, v) for i, visits in enumerate(self.visits) for v in range(visits)]
+        draws = self._visits(epoch, 0, self.own)
+        if self.replayed:
+            lines = self._visits(epoch, self.own, len(self.visits))
+            times, rest = divmod(self.replayed, len(lines))
+            some = [lines[i] for i in random.permutation(len(lines))[:rest]]
+            draws += self._repeated(lines, times) + self._repeated(some, 1, first=times)
         wanted = self.batches_per_epoch * self.batch_size * self.processes
         rounds = -(-wanted // len(draws))
-        draws += [
-            Draw(epoch, d.utterance, d.visit + r * self.visits[d.utterance]) for r in range(1, rounds) for d in draws
-        ]
+        draws += self._repeated(draws, rounds - 1, first=1 + self.replayed)
         chosen = [draws[i] for i in random.permutation(len(draws))[:wanted]]
         global_size = self.batch_size * self.processes
         steps: list[list[Draw]] = []
@@ -337,6 +349,14 @@ class DrawSampler(Sampler[list[Draw]]):
             steps += [pool[i : i + global_size] for i in range(0, len(pool), global_size)]
         own = slice(self.rank * self.batch_size, (self.rank + 1) * self.batch_size)
         return [steps[i][own] for i in random.permutation(len(steps))]
+
+    def _visits(self, epoch: int, first: int, last: int) -> list[Draw]:
+        return [Draw(epoch, i, v) for i in range(first, last) for v in range(self.visits[i])]
+
+    def _repeated(self, draws: list[Draw], times: int, first: int = 0) -> list[Draw]:
+        """`draws` so many times over, at visits of their own from the `first` round on."""
+        rounds = range(first, first + times)
+        return [d._replace(visit=d.visit + r * self.visits[d.utterance]) for r in rounds for d in draws]
 
     def __iter__(self) -> Iterator[list[Draw]]:
         epoch, batch = self.start

@@ -5,7 +5,7 @@ import json
 import math
 import os
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,14 @@ class StoredRecording:
     content: str
     pitch: str
     loudness: str
+
+    def below(self, directory: Path) -> "StoredRecording":
+        """The same files by their whole paths, for a dataset that lies elsewhere."""
+        place = directory.resolve()
+        audio, content, pitch, loudness = (
+            str(place / name) for name in (self.audio, self.content, self.pitch, self.loudness)
+        )
+        return StoredRecording(audio, self.audio_scale, content, pitch, loudness)
 
 
 @dataclass(frozen=True)
@@ -153,6 +161,29 @@ class PreparedDataset:
         """F0 of the slice in Hz, float32 (frames,), 0 where unvoiced."""
         first = utterance.start // self.spec.hop_length
         return np.array(self._load(self._stored(utterance).pitch)[first : first + utterance.frames], dtype=np.float32)
+
+    def joined(self, other: "PreparedDataset") -> "PreparedDataset":
+        """This dataset with the utterances of `other` behind its own, its singers behind its own ones.
+
+        A singer of `other` whose name is taken gets another. Not to be saved: its files lie in both folders. Raises
+        SpecMismatchError for other features.
+        """
+        self.spec.require(other.spec, f"The dataset {other.directory}")
+        names = {
+            name: name if name not in self.speakers else f"{name} ({other.directory.name})" for name in other.speakers
+        }
+        recordings = {key: stored.below(other.directory) for key, stored in other.recordings.items()}
+        utterances = [
+            replace(u, speaker=names[u.speaker]) for u in other.kept if u.recording_sha256 not in self.recordings
+        ]
+        stats = {names[s.name]: replace(s, name=names[s.name]) for s in other.speaker_stats.values()}
+        return replace(
+            self,
+            speakers=[*self.speakers, *names.values()],
+            utterances=[*self.utterances, *utterances],
+            recordings={**recordings, **self.recordings},
+            speaker_stats={**self.speaker_stats, **stats},
+        )
 
     def fingerprint(self) -> str:
         """Short hash of the spec and of every slice in use with its split; changes when the training data changes."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from svc.config import FeatureConfig
+from svc.config import FeatureConfig, build
 from svc.errors import AudioError, ConfigError, SpecMismatchError
 
 SPEC_VERSION = 1
@@ -141,6 +141,14 @@ class Features:
             self.loudness_db[start:stop],
             self.spec,
         )
+
+
+def config_from_spec(spec: FeatureSpec) -> FeatureConfig:
+    """The settings that measure what `spec` says; ConfigError where they cannot."""
+    plain = spec.to_dict()
+    given = {name: plain[name] for name in FeatureConfig.model_fields if name in plain}
+    layers = {str(number): weight for number, weight in spec.content_layers}
+    return build(FeatureConfig, given | {"content_layers": layers}, "the features")
 
 
 def spec_from_config(config: FeatureConfig) -> FeatureSpec:

@@ -8,8 +8,9 @@ from typing import Any
 from svc.checkpoint.importers.assembly import Choices
 from svc.checkpoint.importers.opening import open_voice
 from svc.checkpoint.voice import Voice
-from svc.config import Config, FeatureConfig, build, merge
+from svc.config import Config, build, merge
 from svc.errors import CheckpointError
+from svc.features.spec import config_from_spec
 from svc.safe_read import read_torch
 
 # Discriminators of so-vits-svc, RVC v1 and RVC v2 by how many a D_*.pth holds, and our names for them.
@@ -34,9 +35,7 @@ def adopt(config: Config, voice: Voice) -> Config:
     """
     if not is_imported(voice):
         return config
-    spec = voice.spec.to_dict()
-    features = {name: spec[name] for name in FeatureConfig.model_fields if name in spec}
-    features["content_layers"] = {str(layer): weight for layer, weight in voice.spec.content_layers}
+    features = config_from_spec(voice.spec).model_dump()
     data = config.model_dump(exclude={"features", "model"})
     return build(Config, data | {"features": features, "model": voice.config.model_dump()}, "the base voice's settings")
 

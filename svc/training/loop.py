@@ -35,12 +35,13 @@ from svc.training.devices import (
 from svc.training.gain import describe_gain
 from svc.training.interruption import StopRequest
 from svc.training.progress import Clock, MessageSink, NoProgress, TrainProgress, ignore
+from svc.training.replay import replay_lines
 from svc.training.run_folder import RunFolder
 from svc.training.state import TrainState, build_models, build_state, wants_prompts
 from svc.training.steps import train_step
 from svc.training.tracking import Tracker
 from svc.training.validation import Validator
-from svc.training.warm_start import load_discriminator, save_discriminator, start_from_voice
+from svc.training.warm_start import SPEAKER_TABLE, load_discriminator, save_discriminator, start_from_voice
 
 
 @dataclass(frozen=True)
@@ -146,11 +147,21 @@ def setup(
     if config.train.compile and accelerator.device.type != "cuda":
         messages(f"train.compile is for CUDA: on {accelerator.device} the run goes on without it.")
     provenance = json.loads(saved["provenance"]) if saved else {}
-    model, discriminator = build_models(config, prepared.spec, len(prepared.speakers))
+    if config.train.held_parts and base is None and "base" not in provenance:
+        raise ConfigError(
+            "train.held_parts keeps what a base brings, and this run has none: name a base or hold nothing."
+        )
+    examples = prepared
+    if config.train.replay_share > 0:
+        with accelerator.main_process_first():
+            examples = prepared.joined(replay_lines(prepared.spec, messages))
+    model, discriminator = build_models(config, prepared.spec, len(examples.speakers))
     if saved is not None and (base is not None or base_discriminator is not None):
         messages("The base is read at the start of a run only: this run goes on from its own state.")
     if saved is None and base is not None:
-        provenance["base"] = start_from_voice(model, Path(base), prepared.spec, prepared.speakers, messages, prepared)
+        provenance["base"] = start_from_voice(
+            model, Path(base), prepared.spec, examples.speakers, messages, examples, prepared.speakers
+        )
     if saved is None and base_discriminator is not None:
         load_discriminator(Path(base_discriminator), discriminator)
     state = build_state(config, prepared.spec, accelerator, model, discriminator)
@@ -158,9 +169,10 @@ def setup(
     if saved is not None:
         position = check_continuation(saved, config, prepared, accelerator.num_processes, messages)
         state.restore(saved)
+    own = prepared.split("train")
     dataset = VoiceDataset(
-        prepared,
-        prepared.split("train"),
+        examples,
+        examples.split("train") if own else [],
         config.train,
         prompts=wants_prompts(config),
         unvoiced_f0=config.model.unvoiced_f0,
@@ -171,6 +183,7 @@ def setup(
         accelerator.process_index,
         accelerator.num_processes,
         position,
+        replayed_from=len(own),
     )
     if accelerator.is_main_process:
         folder.create(config)
@@ -325,11 +338,14 @@ def make_voice(run: Run, scores: dict[str, float]) -> Voice:
         "steps": run.state.step,
         "minutes": round((run.seconds_before + run.seconds) / 60, 2),
         "dataset": run.prepared.fingerprint(),
-        "slices": len(run.dataset),
+        "slices": run.sampler.own,
         "train": run.config.train.model_dump(mode="json"),
         "scores": scores,
     }
-    return Voice(run.config.model, run.prepared.spec, speakers, run.state.ema.weights, provenance)
+    # Singers of the lines that a base brings have rows behind the dataset's own: they are no speakers of the voice.
+    weights = dict(run.state.ema.weights)
+    weights[SPEAKER_TABLE] = weights[SPEAKER_TABLE][: len(speakers)].clone()
+    return Voice(run.config.model, run.prepared.spec, speakers, weights, provenance)
 
 
 def write_voice(run: Run) -> None:
@@ -411,7 +427,9 @@ def _stop_early(run: Run) -> None:
 
 def _opening(run: Run) -> str:
     state, train = run.state, run.config.train
-    what = f"{len(run.dataset)} slices of {some(run.prepared.speakers)}"
+    what = f"{run.sampler.own} slices of {some(run.prepared.speakers)}"
+    if run.sampler.replayed:
+        what += f" and {len(run.dataset) - run.sampler.own} lines of the base"
     start = f"continuing at step {state.step}" if run.saved_step is not None else "starting"
     limit = f" or {train.max_minutes:g} minutes of this call" if train.max_minutes else ""
     held_out = "" if run.validator.usable else " No recording is held out, so the voice of the last step is kept."

@@ -200,6 +200,10 @@ def build_state(
     if model.prompt_encoder is not None and not wants_prompts(config):
         # Processes that train together would wait for gradients that never come.
         model.prompt_encoder.requires_grad_(False)
+    for name in train.held_parts:
+        part = getattr(model, name)
+        if part is not None:
+            part.requires_grad_(False)
     ema = Ema(model, train.ema_decay)
     if train.compile and accelerator.device.type == "cuda":
         model.compile()

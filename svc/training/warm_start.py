@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,15 @@ def start_from_voice(
     speakers: list[str],
     messages: MessageSink,
     prepared: PreparedDataset | None = None,
+    mentioned: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """Copy a base voice's weights into `model`; what names the base for the new voice's provenance.
 
     The base is a voice of ours or of another program; one of another program that was saved without its posterior
     encoder gets a new one, and a message says so. Every weight must have the shape the model asks for, except the
     speaker table: singers known to the base by the same name keep their row, others start at the mean of the base's
-    rows, or, with `prepared`, at what the base's prompt encoder hears in their recordings, and a message names them.
+    rows, or, with `prepared`, at what the base's prompt encoder hears in their recordings, and a message names those of
+    them that are `mentioned` (None: all).
     The head of the loss `frame_mel` may be missing. Raises SpecMismatchError when the base was made for other features,
     CheckpointError when it lacks its training parts or has other model settings.
     """
@@ -71,7 +74,7 @@ def start_from_voice(
     taken = {name: base.state[name] for name in wanted if name != SPEAKER_TABLE and name not in new}
     taken |= {name: wanted[name] for name in new}
     heard = prepared is not None and model.prompt_encoder is not None
-    taken[SPEAKER_TABLE] = _speaker_rows(base, speakers, heard, messages)
+    taken[SPEAKER_TABLE] = _speaker_rows(base, speakers, heard, messages, mentioned)
     for name, tensor in taken.items():
         if tensor.shape != wanted[name].shape:
             raise CheckpointError(
@@ -95,10 +98,12 @@ def _require_settings(base: ModelConfig, mine: ModelConfig, path: Path) -> None:
         )
 
 
-def _speaker_rows(base: Voice, speakers: list[str], heard: bool, messages: MessageSink) -> Tensor:
+def _speaker_rows(
+    base: Voice, speakers: list[str], heard: bool, messages: MessageSink, mentioned: Collection[str] | None
+) -> Tensor:
     table = base.state[SPEAKER_TABLE].float()
     known = {speaker.name: row for row, speaker in zip(table, base.speakers)}
-    new = [name for name in speakers if name not in known]
+    new = [name for name in speakers if name not in known and (mentioned is None or name in mentioned)]
     if new:
         start = "what it hears in their recordings" if heard else "the mean of its rows"
         messages(

@@ -97,14 +97,14 @@ RESEMBLYZER = WeightFile(
 
 BASE_VOICE = WeightFile(
     name="base_voice.safetensors",
-    sha256="0231b363868937f15d359d408e368d13872f67ead84dc8b637dbc3f3f02ddb49",
+    sha256="c266f177113e0c2fb762a3fbef90148cceb0772c488ab560c1d155f6a02abd45",
     bytes=26_097_342,
     licence="MIT",
     purpose="base voice that trainings and prompts start from",
 )
 BASE_DISCRIMINATOR = WeightFile(
     name="base_discriminator.safetensors",
-    sha256="fea118948d5ae85a2c4311bfbf4b98c045338a927faa7d1e8c373b491cdfe41f",
+    sha256="d5ef646a1e4ad0e6519aae1439b9cc6b353aab7ac270c2c4f542d3e7900d9c8f",
     bytes=3_353_880,
     licence="MIT",
     purpose="discriminators of the base voice, for trainings",

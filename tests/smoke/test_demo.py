@@ -24,7 +24,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict:
 
     folder = tmp_path_factory.mktemp("demo")
     out = io.StringIO()
-    with contextlib.redirect_stdout(out):
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
+        patch.setenv("SVC_RUNS_DIR", str(folder / "runs"))
         code = run(["demo", "--output", str(folder), "--minutes", MINUTES, "--device", "cpu", "--json"])
     assert code == 0
     return json.loads(out.getvalue())

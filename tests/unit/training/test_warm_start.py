@@ -10,7 +10,7 @@ from training_cases import Sink, changed
 from svc.checkpoint.voice import load_voice, save_voice
 from svc.config import Config
 from svc.data.synthetic import SyntheticSize, write_synthetic_dataset
-from svc.errors import CheckpointError, SpecMismatchError
+from svc.errors import CheckpointError, ConfigError, SpecMismatchError
 from svc.training.loop import train_voice
 from svc.training.state import DiscriminatorSet, build_models
 from svc.training.warm_start import load_discriminator, save_discriminator, start_from_voice
@@ -54,6 +54,23 @@ def test_a_run_starts_from_the_base_and_says_so_in_the_voice(base: Path, tiny_co
         if name != "speaker.weight":
             torch.testing.assert_close(tensor, before.state[name], atol=1e-6, rtol=1e-5)
     assert voice.provenance["base"]["file"] == "voice.safetensors"
+
+
+def test_parts_that_are_held_keep_the_base_s_weights(base: Path, tiny_config: Config, tmp_path: Path) -> None:
+    write_synthetic_dataset(tmp_path / "data", SyntheticSize(singers=1))
+    config = changed(tiny_config, max_steps=1, learning_rate=1e-2, held_parts=("content_input", "prior"))
+    voice = load_voice(train_voice(config, tmp_path / "data", tmp_path / "run", base=base, device="cpu").voice_path)
+    before = load_voice(base).state
+    changes = {name: not torch.equal(t, before[name]) for name, t in voice.state.items() if name != "speaker.weight"}
+    held = [name for name in changes if name.startswith(("content_input.", "prior."))]
+    assert held and not any(changes[name] for name in held)
+    assert any(changed for name, changed in changes.items() if name.startswith("decoder."))
+
+
+def test_holding_parts_without_a_base_is_refused(tiny_config: Config, tmp_path: Path) -> None:
+    write_synthetic_dataset(tmp_path / "data", SyntheticSize(singers=1))
+    with pytest.raises(ConfigError, match="held_parts"):
+        train_voice(changed(tiny_config, held_parts=("prior",)), tmp_path / "data", tmp_path / "run", device="cpu")
 
 
 def test_another_model_is_refused_by_the_names_of_its_settings(base: Path, tiny_config: Config) -> None:
