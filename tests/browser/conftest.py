@@ -27,9 +27,9 @@ def server(tmp_path_factory: pytest.TempPathFactory, runs: Path) -> Iterator[Ser
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Headless chromium."""
+    """Headless chromium, for one file: while it is open, other tests of the process could start no event loop."""
     api = pytest.importorskip("playwright.sync_api", reason="browser tests need playwright (pip install playwright)")
     program = find_browser()
     if program is None:

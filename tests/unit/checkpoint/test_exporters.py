@@ -57,7 +57,9 @@ def make(config: ModelConfig = AS_SOVITS, features: FeatureSpec | None = None) -
 def test_a_voice_trained_in_that_shape(tmp_path: Path) -> None:
     voice = make()
     made = export_voice(voice, "sovits", tmp_path / "out")
-    assert made.files[0].name == "G_1234.pth" and made.precision == "fp32" and made.notes == ()
+    assert made.files[0].name == "G_1234.pth" and made.precision == "fp32"
+    # Voices trained here get F0 in unvoiced frames another way than that program's, and its files cannot say so.
+    assert len(made.notes) == 1 and "model.unvoiced_f0, which is filled here" in made.notes[0]
     back = import_voice(made.files[0])
     assert all(torch.equal(value, back.state[name]) for name, value in voice.state.items())
     assert [s.name for s in back.speakers] == ["anna", "bert"]

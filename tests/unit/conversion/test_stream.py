@@ -49,7 +49,7 @@ class KnownExtractor:
 class SineModel:
     """Sings the fundamental's phase as a sine; with `noisy` the noise it was given, as it is."""
 
-    config = SimpleNamespace(inter_channels=4)
+    config = SimpleNamespace(inter_channels=4, unvoiced_f0="filled")
 
     def __init__(self, noisy: bool = False):
         self.noisy = noisy
