@@ -104,7 +104,6 @@ def test_a_login_is_the_same_user_everywhere_and_another_one_sees_nothing(house:
     assert connect(house, ANNA).predict(job["id"], api_name="/cancel")["state"] in ("cancelled", "done")
 
 
-@pytest.mark.long
 def test_a_wrong_password_is_told_and_the_right_one_opens_the_page_behind_the_proxy(
     visit: Callable[[], Any], house: House, song: Path
 ) -> None:
@@ -128,10 +127,11 @@ def test_a_wrong_password_is_told_and_the_right_one_opens_the_page_behind_the_pr
     assert page.request.get(link).body()[:4] in (b"RIFF", b"fLaC")
     assert problems == []
     # Nothing was asked for outside of the path under which the proxy shows the page.
-    assert [path for path in house.proxy.asked if not path.startswith(f"{PREFIX}/")] == []
+    # Browsers look for an icon at the root by themselves, while a page names none.
+    asked = set(house.proxy.asked) - {"/favicon.ico"}
+    assert [path for path in asked if not path.startswith(f"{PREFIX}/")] == []
 
 
-@pytest.mark.long
 def test_a_job_of_a_killed_server_is_shown_as_interrupted_and_can_be_tried_again(
     visit: Callable[[], Any], house: House, song: Path
 ) -> None:

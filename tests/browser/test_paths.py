@@ -124,7 +124,6 @@ def test_two_users_do_not_have_each_others_things(client: Any, server: Server, r
     assert [voice["label"] for voice in other.predict(api_name="/voices")] == ["anna"]
 
 
-@pytest.mark.long
 def test_a_path_typed_into_a_box_of_the_page_is_refused_in_a_sentence(page: Any, song: Path) -> None:
     english = words("en")
     toast = page.locator("[data-testid=toast-body]")

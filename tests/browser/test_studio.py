@@ -129,8 +129,7 @@ def test_a_batch_shows_each_song_and_what_is_no_song(
     assert sorted(zipfile.ZipFile(download.value.path()).namelist()) == ["my song.wav", "second.wav"]
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("whole", [False, True], ids=["tiny", "whole"])
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.long)], ids=["tiny", "whole"])
 def test_the_demo_singer_is_trained_and_sings_the_demo_song(
     open_studio: Callable[..., Any], tmp_path: Path, whole: bool
 ) -> None:
