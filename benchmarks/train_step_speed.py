@@ -20,8 +20,8 @@ import torch
 from svc.config import Config, load_config
 from svc.data.dataset import make_loader
 from svc.data.synthetic import SyntheticSize, write_synthetic_dataset
-from svc.training import loop
 from svc.training.run_folder import RunFolder
+from svc.training.setup import setup
 from svc.training.steps import train_step
 
 GOAL = 5.0
@@ -65,7 +65,7 @@ def main() -> int:
         for name in seconds:
             config = recipe(name, args.batch_size, args.segment_frames, args.slice_frames)
             place = RunFolder(Path(folder) / name)
-            runs[name] = loop.setup(config, Path(folder) / "data", place, None, None, False, "cpu", lambda _: None)
+            runs[name] = setup(config, Path(folder) / "data", place, None, None, False, "cpu", lambda _: None)
             batches[name] = iter(make_loader(runs[name].dataset, runs[name].sampler, 0, False))
             train_step(runs[name].state, next(batches[name]))
         for step in range(args.steps):

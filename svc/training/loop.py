@@ -6,28 +6,24 @@ A step is one update of the weights; it sees `train.batch_size * train.accumulat
 """
 
 import json
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 import svc
-from svc.checkpoint.resume import load_latest, save_state
+from svc.checkpoint.resume import save_state
 from svc.checkpoint.voice import SpeakerInfo, Voice, save_voice
 from svc.config import Config
-from svc.data.dataset import Batch, DrawSampler, VoiceDataset, make_loader
-from svc.data.manifest import PreparedDataset
-from svc.errors import ConfigError, InterruptedBySignal, SvcError
+from svc.data.dataset import Batch, make_loader
+from svc.errors import InterruptedBySignal, SvcError
 from svc.progress import some
-from svc.training.continuation import check_continuation, describe
+from svc.training.continuation import describe
 from svc.training.devices import (
     as_text,
     is_out_of_memory,
-    make_accelerator,
     memory_gb,
     release_memory,
     training_switches,
@@ -35,13 +31,10 @@ from svc.training.devices import (
 from svc.training.gain import describe_gain
 from svc.training.interruption import StopRequest
 from svc.training.progress import Clock, MessageSink, NoProgress, TrainProgress, ignore
-from svc.training.replay import replay_lines
 from svc.training.run_folder import RunFolder
-from svc.training.state import TrainState, build_models, build_state, wants_prompts
+from svc.training.setup import Run, setup
 from svc.training.steps import train_step
-from svc.training.tracking import Tracker
-from svc.training.validation import Validator
-from svc.training.warm_start import SPEAKER_TABLE, load_discriminator, save_discriminator, start_from_voice
+from svc.training.warm_start import SPEAKER_TABLE, save_discriminator
 
 
 @dataclass(frozen=True)
@@ -51,39 +44,6 @@ class TrainResult:
     voice_path: Path
     steps: int
     metrics: dict[str, float]
-
-
-@dataclass
-class Run:
-    """A run in progress. `seconds_before` is the training time of earlier invocations."""
-
-    config: Config
-    prepared: PreparedDataset
-    folder: RunFolder
-    state: TrainState
-    dataset: VoiceDataset
-    sampler: DrawSampler
-    validator: Validator
-    tracker: Tracker
-    progress: TrainProgress
-    messages: MessageSink
-    provenance: dict[str, Any]
-    start_step: int = 0
-    seconds_before: float = 0.0
-    started: float = field(default_factory=time.monotonic)
-    saved_step: int | None = None
-    validated_step: int | None = None
-    metrics: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def main(self) -> bool:
-        """Whether this process writes files."""
-        return self.state.accelerator.is_main_process
-
-    @property
-    def seconds(self) -> float:
-        """Training time of this invocation."""
-        return time.monotonic() - self.started
 
 
 def train_voice(
@@ -122,87 +82,6 @@ def train_voice(
     with run.tracker, StopRequest() if stop is None else stop as request, training_switches(run.state.device):
         fit(run, request)
         return export(run)
-
-
-def setup(
-    config: Config,
-    dataset_dir: Path,
-    folder: RunFolder,
-    base: Path | str | None,
-    base_discriminator: Path | str | None,
-    resume: str | bool,
-    device: str,
-    messages: MessageSink,
-) -> Run:
-    """Open the dataset, build or restore the state, make the run folder."""
-    if config.train.shift_augment > 0 and not config.model.formant_input:
-        raise ConfigError("train.shift_augment needs a model that is told the shift: set model.formant_input true.")
-    prepared = PreparedDataset.open(dataset_dir)
-    saved = load_latest(folder.checkpoints, previous=resume == "previous") if resume else None
-    if saved is None:
-        folder.require_new()
-    accelerator = make_accelerator(config.train, device)
-    if not accelerator.is_main_process:
-        messages = ignore
-    if config.train.compile and accelerator.device.type != "cuda":
-        messages(f"train.compile is for CUDA: on {accelerator.device} the run goes on without it.")
-    provenance = json.loads(saved["provenance"]) if saved else {}
-    if config.train.held_parts and base is None and "base" not in provenance:
-        raise ConfigError(
-            "train.held_parts keeps what a base brings, and this run has none: name a base or hold nothing."
-        )
-    examples = prepared
-    if config.train.replay_share > 0:
-        with accelerator.main_process_first():
-            examples = prepared.joined(replay_lines(prepared.spec, messages))
-    model, discriminator = build_models(config, prepared.spec, len(examples.speakers))
-    if saved is not None and (base is not None or base_discriminator is not None):
-        messages("The base is read at the start of a run only: this run goes on from its own state.")
-    if saved is None and base is not None:
-        provenance["base"] = start_from_voice(
-            model, Path(base), prepared.spec, examples.speakers, messages, examples, prepared.speakers
-        )
-    if saved is None and base_discriminator is not None:
-        load_discriminator(Path(base_discriminator), discriminator)
-    state = build_state(config, prepared.spec, accelerator, model, discriminator)
-    position = (0, 0)
-    if saved is not None:
-        position = check_continuation(saved, config, prepared, accelerator.num_processes, messages)
-        state.restore(saved)
-    own = prepared.split("train")
-    dataset = VoiceDataset(
-        examples,
-        examples.split("train") if own else [],
-        config.train,
-        prompts=wants_prompts(config),
-        unvoiced_f0=config.model.unvoiced_f0,
-    )
-    sampler = DrawSampler(
-        [u.frames for u in dataset.utterances],
-        config.train,
-        accelerator.process_index,
-        accelerator.num_processes,
-        position,
-        replayed_from=len(own),
-    )
-    if accelerator.is_main_process:
-        folder.create(config)
-    return Run(
-        config=config,
-        prepared=prepared,
-        folder=folder,
-        state=state,
-        dataset=dataset,
-        sampler=sampler,
-        validator=Validator(prepared, config.train.validation_clips, messages, config.model.unvoiced_f0),
-        tracker=Tracker(folder.path, state.step, accelerator.is_main_process),
-        progress=NoProgress(),
-        messages=messages,
-        provenance=provenance,
-        start_step=state.step,
-        seconds_before=saved["seconds"] if saved else 0.0,
-        saved_step=state.step if saved else None,
-    )
 
 
 def fit(run: Run, stop: StopRequest) -> None:

@@ -15,7 +15,8 @@ from svc.data.manifest import PreparedDataset
 from svc.data.synthetic import SyntheticSize, write_synthetic_dataset
 from svc.errors import DatasetError, SpecMismatchError
 from svc.features.spec import config_from_spec, spec_from_config
-from svc.training import loop, replay
+from svc.training import replay
+from svc.training import setup as opening
 from svc.training.loop import train_voice
 
 
@@ -66,7 +67,7 @@ def test_joined_datasets_give_the_files_of_both(tiny_data: Path, lines: Prepared
 def test_a_voice_knows_nothing_of_the_singers_of_the_lines(
     tiny_data: Path, tiny_config: Config, lines: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "replay_lines", lambda spec, messages: lines)
+    monkeypatch.setattr(opening, "replay_lines", lambda spec, messages: lines)
     said = Sink()
     config = changed(tiny_config, replay_share=0.5, max_steps=2, checkpoint_every=1, validation_clips=2)
     done = train_voice(config, tiny_data, tmp_path / "run", device="cpu", messages=said)

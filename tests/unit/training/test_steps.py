@@ -10,7 +10,8 @@ from training_cases import base_model, changed
 from svc.config import Config, LossWeights
 from svc.data.dataset import Batch, make_loader
 from svc.models.vits import voice_model
-from svc.training import loop, steps
+from svc.training import setup as opening
+from svc.training import steps
 from svc.training.ema import Ema
 from svc.training.progress import ignore
 from svc.training.run_folder import RunFolder
@@ -18,8 +19,8 @@ from svc.training.state import DiscriminatorSet
 from svc.training.steps import audio_segments, halves, train_step
 
 
-def start(config: Config, data: Path, folder: Path) -> tuple[loop.Run, Batch]:
-    run = loop.setup(config, data, RunFolder(folder), None, None, False, "cpu", ignore)
+def start(config: Config, data: Path, folder: Path) -> tuple[opening.Run, Batch]:
+    run = opening.setup(config, data, RunFolder(folder), None, None, False, "cpu", ignore)
     run.tracker.close()
     return run, next(iter(make_loader(run.dataset, run.sampler, 0, False)))
 

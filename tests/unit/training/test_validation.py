@@ -11,7 +11,8 @@ from training_cases import Sink
 from svc.audio.spectrogram import MelSettings
 from svc.config import Config
 from svc.data.manifest import PreparedDataset
-from svc.training import loop, validation
+from svc.training import setup as opening
+from svc.training import validation
 from svc.training.progress import ignore
 from svc.training.run_folder import RunFolder
 from svc.training.tracking import Tracker
@@ -66,7 +67,7 @@ def test_f0_error_is_the_median_over_frames_voiced_in_both() -> None:
 def test_scores_come_from_the_averaged_weights_and_leave_the_model(
     tiny_data: Path, tiny_config: Config, prepared: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = loop.setup(tiny_config, tiny_data, RunFolder(tmp_path), None, None, False, "cpu", ignore)
+    run = opening.setup(tiny_config, tiny_data, RunFolder(tmp_path), None, None, False, "cpu", ignore)
     run.tracker.close()
     validator = Validator(prepared, 1, ignore)
     state = run.state
