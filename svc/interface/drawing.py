@@ -5,13 +5,12 @@ The editor (f0_editor.js) is given {"number", "words", "curve", "force"} as JSON
 """
 
 import json
-import secrets
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from svc.errors import AudioError
-from svc.interface.files import clean_label
+from svc.interface.files import fresh_place
 from svc.interface.page import Page
 from svc.interface.texts import FALLBACK, words
 
@@ -126,8 +125,7 @@ def write_drawn(page: Page, data: Any, label: str) -> str:
     from svc.pitch.curve_file import write_curve
 
     times, track = drawn(data)
-    folder = page.settings.cache_folder.resolve() / secrets.token_urlsafe(24)
-    path = folder / f"{Path(clean_label(label)).stem}.csv"
+    path = fresh_place(page.settings.cache_folder, label, ".csv")
     write_curve(path, times, track)
     return str(path)
 

@@ -4,11 +4,11 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from svc.errors import AudioError, SvcError
+from svc.errors import AudioError, ConfigError, SvcError
 from svc.interface.disk import read_json, write_json
 
 ID_LENGTH = 24
@@ -58,6 +58,13 @@ def slug(name: str) -> str:
     return kept[:SLUG_LENGTH].strip() or "singer"
 
 
+def fresh_place(cache: Path, label: str, ending: str) -> Path:
+    """A path in a new folder of `cache`, whose name nobody can guess, for what the browser gets as `label`."""
+    folder = cache.resolve() / secrets.token_urlsafe(24)
+    folder.mkdir(parents=True)
+    return folder / f"{Path(clean_label(label)).stem}{ending}"
+
+
 @dataclass(frozen=True)
 class StoredFile:
     """One file of a user. label: the name it came with. seconds: its length, if it is sound."""
@@ -98,6 +105,15 @@ class UserFiles:
         """Take an upload whose content the caller has checked or is about to check (see `arrived`)."""
         source, label = self._arrived(upload, label)
         return self._keep(source, label, kind, ending, None)
+
+    def add_table(self, upload: str | os.PathLike[str] | None, kind: str, read: Callable[[Path], object]) -> StoredFile:
+        """Take a CSV file once `read` has understood it; what `read` raises names the file as the user does."""
+        path = self.arrived(upload)
+        try:
+            read(path)
+        except (AudioError, ConfigError) as error:
+            raise type(error)(str(error).replace(str(path), f"'{path.name}'")) from None
+        return self.add(path, kind, "csv")
 
     def arrived(self, upload: str | os.PathLike[str] | None) -> Path:
         """The path of an upload, to look into it before it is taken."""

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import secrets
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ from svc.config import Settings
 from svc.interface import texts
 from svc.interface.boards import Boards
 from svc.interface.controls import Controls
-from svc.interface.files import UserFiles, clean_label, resolve_allowed
+from svc.interface.files import UserFiles, fresh_place, resolve_allowed
 from svc.interface.jobs.queue import JobQueue
 from svc.interface.jobs.record import JobView
 from svc.interface.settings import ServerSettings
@@ -106,9 +105,7 @@ class Page:
 
         The name in the address is random, and gone after a day; nothing is copied where the disk has hard links.
         """
-        folder = self.settings.cache_folder.resolve() / secrets.token_urlsafe(24)
-        folder.mkdir(parents=True)
-        target = folder / f"{Path(clean_label(label)).stem}{path.suffix}"
+        target = fresh_place(self.settings.cache_folder, label, path.suffix)
         try:
             os.link(path, target)
         except OSError:

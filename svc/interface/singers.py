@@ -2,11 +2,10 @@
 
 import csv
 import io
-import secrets
 from typing import TYPE_CHECKING, Any
 
 from svc.errors import ConfigError
-from svc.interface.files import StoredFile, slug
+from svc.interface.files import StoredFile, fresh_place, slug
 from svc.interface.page import Page
 from svc.interface.voices import VoiceEntry
 
@@ -58,9 +57,7 @@ class CurveChoice:
         page.on(self.upload.change, add, [self.upload], [self.id], api_name="add_curve")
 
     def _template(self, entry: VoiceEntry) -> str:
-        folder = self._page.settings.cache_folder.resolve() / secrets.token_urlsafe(24)
-        folder.mkdir(parents=True)
-        path = folder / f"{slug(entry.label)}.csv"
+        path = fresh_place(self._page.settings.cache_folder, slug(entry.label), ".csv")
         path.write_text(template(names_of(entry)), encoding="utf-8")
         return str(path)
 
@@ -83,13 +80,7 @@ def take_curve(page: Page, request: "gr.Request", upload: str | None) -> StoredF
     """Store an uploaded speaker curve once it has been read; ConfigError names the line that is not understood."""
     from svc.conversion.lineup import read_speaker_curve
 
-    files = page.files(request)
-    path = files.arrived(upload)
-    try:
-        read_speaker_curve(path)
-    except ConfigError as error:
-        raise ConfigError(str(error).replace(str(path), f"'{path.name}'")) from None
-    return files.add(path, "curve", "csv")
+    return page.files(request).add_table(upload, "curve", read_speaker_curve)
 
 
 def require_speakers(file: StoredFile, entry: VoiceEntry) -> None:

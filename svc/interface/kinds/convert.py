@@ -2,17 +2,25 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from svc.config import ConvertOptions, build
 from svc.errors import SvcError
 from svc.interface.jobs.context import JobContext
 from svc.interface.kinds.gathering import song_format
+from svc.progress import Progress
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from svc.audio.signal import Audio
+    from svc.pitch.estimator import PitchEstimator
 
 PICTURE, F0_FILE = "picture.png", "f0.csv"
 LOADING_SHARE, LISTENING_SHARE = 0.02, 0.1
 # More than that is not drawn, and its F0 not written: it would have to lie in memory.
 LONGEST_SECONDS = 1200.0
+F0_RATE = 100  # values per second
 LOSSLESS = ("wav", "flac")
 
 
@@ -117,21 +125,30 @@ def _look(context: JobContext, converter: Any, options: ConvertOptions, report: 
         context.message(str(error))
 
 
-def _write_f0(path: Path, vocals: Any, converter: Any, options: ConvertOptions) -> None:
+def _write_f0(path: Path, vocals: "Audio", converter: Any, options: ConvertOptions) -> None:
     """The F0 of the vocals, measured as the conversion measures it, not transposed."""
+    from svc.registry import PITCH_ESTIMATORS
+
+    spec = converter.spec
+    name = options.pitch_estimator or spec.pitch_estimator
+    write_f0(path, vocals, PITCH_ESTIMATORS.create(name, spec.f0_min_hz, spec.f0_max_hz, converter.device))
+
+
+def write_f0(
+    path: Path, vocals: "Audio", estimator: "PitchEstimator", progress: Progress | None = None
+) -> "np.ndarray":
+    """Write the F0 of `vocals` in steps of 10 ms, octaves repaired, as CSV; F0 (T,) in Hz, 0 where unvoiced."""
     import numpy as np
 
     from svc.pitch.curve_file import write_curve
     from svc.pitch.editing import repair_octaves
     from svc.pitch.estimator import F0Track
-    from svc.registry import PITCH_ESTIMATORS
 
-    spec = converter.spec
-    name = options.pitch_estimator or spec.pitch_estimator
-    estimator = PITCH_ESTIMATORS.create(name, spec.f0_min_hz, spec.f0_max_hz, converter.device)
-    times = np.arange(int(vocals.seconds * 100)) / 100
-    f0_hz = repair_octaves(estimator.estimate(vocals.mono().samples[0], vocals.sample_rate, times).f0_hz, 100.0)
+    times = np.arange(int(vocals.seconds * F0_RATE)) / F0_RATE
+    heard = estimator.estimate(vocals.mono().samples[0], vocals.sample_rate, times, progress)
+    f0_hz = repair_octaves(heard.f0_hz, float(F0_RATE))
     write_curve(path, times, F0Track(f0_hz, f0_hz > 0))
+    return f0_hz
 
 
 def _beginning(song: Path, target: Path, seconds: float) -> Path:

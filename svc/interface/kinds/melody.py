@@ -1,13 +1,14 @@
 """The F0 of a whole song, to be looked at and drawn before anything is converted."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from svc.errors import SvcError
 from svc.interface.jobs.context import JobContext
-from svc.interface.kinds.convert import F0_FILE, LONGEST_SECONDS
+from svc.interface.kinds.convert import F0_FILE, LONGEST_SECONDS, write_f0
 from svc.interface.kinds.measure import F0_HIGH_HZ, F0_LOW_HZ
 
-FRAME_RATE = 100
+if TYPE_CHECKING:
+    from svc.audio.signal import Audio
 
 
 def melody(context: JobContext) -> dict[str, Any]:
@@ -16,35 +17,29 @@ def melody(context: JobContext) -> dict[str, Any]:
     Makes outputs/f0.csv, F0 in steps of 10 ms. Returns seconds, frames and the share of them that is voiced. SvcError
     for a song of more than LONGEST_SECONDS, since its vocals lie in memory.
     """
-    import numpy as np
-
     from svc.conversion.converter import resolve_device
-    from svc.pitch.curve_file import write_curve
-    from svc.pitch.editing import repair_octaves
-    from svc.pitch.estimator import F0Track
     from svc.registry import PITCH_ESTIMATORS
 
     device = resolve_device(context.device)
     context.stage("separation", 0.0, 0.7)
-    vocals, rate = _vocals(context, device)
+    vocals = _vocals(context, device)
     context.stage("melody", 0.7, 0.3)
     name = context.settings.get("pitch_estimator") or "fcpe"
-    times = np.arange(int(len(vocals) / rate * FRAME_RATE)) / FRAME_RATE
     estimator = PITCH_ESTIMATORS.create(name, F0_LOW_HZ, F0_HIGH_HZ, device)
-    f0_hz = repair_octaves(estimator.estimate(vocals, rate, times, context.progress).f0_hz, float(FRAME_RATE))
-    write_curve(context.outputs / F0_FILE, times, F0Track(f0_hz, f0_hz > 0))
+    f0_hz = write_f0(context.outputs / F0_FILE, vocals, estimator, context.progress)
     return {
-        "seconds": round(len(vocals) / rate, 3),
-        "frames": len(times),
+        "seconds": round(vocals.seconds, 3),
+        "frames": len(f0_hz),
         "voiced": round(float((f0_hz > 0).mean()), 4),
     }
 
 
-def _vocals(context: JobContext, device: str) -> tuple[Any, int]:
-    """The song's vocals, mono (N,), and their rate; the song itself is read block by block."""
+def _vocals(context: JobContext, device: str) -> "Audio":
+    """The song's vocals, mono; the song itself is read block by block."""
     import numpy as np
 
     from svc.audio.reading import AudioReader, probe
+    from svc.audio.signal import Audio
     from svc.separation.choosing import create_separator
     from svc.separation.separator import Source
 
@@ -71,4 +66,4 @@ def _vocals(context: JobContext, device: str) -> tuple[Any, int]:
     separator.separate_stream(Source(info.sample_rate, info.channels, info.frames, blocks), keep, context.progress)
     if length < info.sample_rate:
         raise refusal
-    return np.concatenate(heard), info.sample_rate
+    return Audio(np.concatenate(heard)[None], info.sample_rate)

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from svc.config import ConvertOptions
-from svc.errors import AudioError, CheckpointError
+from svc.errors import CheckpointError
 from svc.interface.asked import asked, settings_box
 from svc.interface.drawing import write_drawn
 from svc.interface.f0_section import F0Section
@@ -243,13 +243,7 @@ def take_f0(page: Page, request: gr.Request, upload: str | None) -> StoredFile:
     """Store an uploaded F0 file once it has been read; AudioError names the line that is not understood."""
     from svc.pitch.curve_file import read_curve
 
-    files = page.files(request)
-    path = files.arrived(upload)
-    try:
-        read_curve(path)
-    except AudioError as error:
-        raise AudioError(str(error).replace(str(path), f"'{path.name}'")) from None
-    return files.add(path, "f0", "csv")
+    return page.files(request).add_table(upload, "f0", read_curve)
 
 
 def submit_melody(page: Page, request: gr.Request, song: str, method: str, estimator: str | None) -> JobView:
