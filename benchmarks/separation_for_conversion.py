@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from separation_quality import RATE, si_sdr_db, stereo, sum_of
+from separation_quality import RATE, multitracks, si_sdr_db, stereo
 
 from svc.audio.signal import Audio
 from svc.paths import shared_dir
@@ -60,19 +60,8 @@ Item = tuple[str, str, np.ndarray, np.ndarray]
 
 def mixtures(shared: Path) -> Iterator[Item]:
     """Name, group, vocals and backing (2, n) of each mixture."""
-    songs = shared / "audio" / "songs"
-    folder = songs / "waveform_playlist_stems"
-    parts = [stereo(folder / f"{name}.mp3") for name in ("Vocals30", "BassDrums30", "Guitar30", "PianoSynth30")]
-    rest = sum_of(parts[1:])
-    length = min(parts[0].shape[1], rest.shape[1])
-    yield "playlist", "playlist", parts[0][:, :length], rest[:, :length]
-    folder, cut = songs / "everything_is_free" / "lithium", slice(60 * RATE, 150 * RATE)
-    yield (
-        "lithium 60-150 s",
-        "lithium",
-        stereo(folder / "vocals.ogg")[:, cut],
-        stereo(folder / "accompaniment.ogg")[:, cut],
-    )
+    for name, vocals, rest in multitracks(shared):
+        yield name, name.split()[0], vocals, rest
     backings = sorted((shared / "audio/backing/librosa").glob("*.ogg"))
     for k, line in enumerate(LINES):
         backing = backings[k * len(backings) // len(LINES)]

@@ -40,15 +40,22 @@ def stereo(path: Path) -> np.ndarray:
     return np.repeat(samples, 2, axis=0) if len(samples) == 1 else samples[:2]
 
 
-def mixtures(shared: Path) -> Iterator[SAMPLE]:
-    """Name, vocals and accompaniment of each mixture."""
+def multitracks(shared: Path) -> Iterator[SAMPLE]:
+    """Name, vocals and accompaniment of the two songs whose tracks are known."""
     songs = shared / "audio" / "songs"
     folder = songs / "waveform_playlist_stems"
     parts = [stereo(folder / f"{name}.mp3") for name in ("Vocals30", "BassDrums30", "Guitar30", "PianoSynth30")]
-    yield "playlist", parts[0], sum_of(parts[1:])
+    rest = sum_of(parts[1:])
+    length = min(parts[0].shape[1], rest.shape[1])
+    yield "playlist", parts[0][:, :length], rest[:, :length]
     folder = songs / "everything_is_free" / "lithium"
     cut = slice(60 * RATE, 150 * RATE)
     yield "lithium 60-150 s", stereo(folder / "vocals.ogg")[:, cut], stereo(folder / "accompaniment.ogg")[:, cut]
+
+
+def mixtures(shared: Path) -> Iterator[SAMPLE]:
+    """Name, vocals and accompaniment of each mixture."""
+    yield from multitracks(shared)
     backing = sum_of([stereo(path) for path in sorted((shared / "audio" / "backing" / "mdn_multitrack").glob("*.mp3"))])
     clips = sorted((shared / "audio" / "singing" / "ravdess").rglob("*.ogg"))
     for clip in clips[:: max(1, len(clips) // 5)][:5]:

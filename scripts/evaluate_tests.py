@@ -60,6 +60,11 @@ def find_take(shared: Path, name: str) -> Path:
     return found[0]
 
 
+def take_of_the_target(shared: Path, line: Line) -> Path:
+    """The line as T2's target sings it herself."""
+    return find_take(shared, "-".join(line.name.split("-")[:6]) + "-02")
+
+
 def convert_lines(
     lines: list[Line], test: str, converter: Converter, options: ConvertOptions, output: Path, shared: Path
 ) -> tuple[list[EvaluationPair], float]:
@@ -74,7 +79,7 @@ def convert_lines(
         write_audio(output / f"{line.name}_{report.transpose_semitones:g}.wav", result, "float")
         parallel = None
         if test == "t2":
-            parallel = read_audio(find_take(shared, "-".join(line.name.split("-")[:6]) + "-02"))
+            parallel = read_audio(take_of_the_target(shared, line))
         joins = tuple(join / converter.sample_rate for join in report.joins)
         pairs.append(EvaluationPair(source, result, report.transpose_semitones, line.text, parallel, line.name, joins))
         print(f"{line.name}: {report.transpose_semitones:+g} semitones", file=sys.stderr)

@@ -16,7 +16,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from evaluate_tests import find_take, read_lines, target_of
+from evaluate_tests import read_lines, take_of_the_target, target_of
 from PIL import Image
 
 from svc.audio.reading import read_audio
@@ -55,10 +55,7 @@ def main() -> None:
     herself = target_of("t1", arguments.shared).held_out_clips if arguments.test == "t1" else []
     for row, (line, line_axes) in enumerate(zip(lines, axes)):
         (made,) = arguments.results.glob(f"{line.name}_*.wav")
-        if arguments.test == "t1":
-            target = herself[row]
-        else:
-            target = read_audio(find_take(arguments.shared, "-".join(line.name.split("-")[:6]) + "-02"))
+        target = herself[row] if herself else read_audio(take_of_the_target(arguments.shared, line))
         draw(line_axes[0], read_audio(line.path), f"{line.name}: {line.text}")
         draw(line_axes[1], read_audio(made), f"converted, {made.stem.rsplit('_', 1)[1]} semitones")
         draw(line_axes[2], target, "the target singing")

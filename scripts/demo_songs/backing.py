@@ -125,14 +125,20 @@ def _drum_bar(score: Score, start: int, rng: np.random.Generator) -> None:
 
 def play(song: Song, soundfont: Path, sample_rate: int, seconds: float) -> np.ndarray:
     """-> (2, N) float64, `seconds` long."""
-    with tempfile.TemporaryDirectory() as scratch:
-        midi, wav = Path(scratch) / "band.mid", Path(scratch) / "band.wav"
-        midi.write_bytes(compose(song).to_bytes(song.beat_seconds))
-        command = ["fluidsynth", "-q", "-ni", "-g", "0.5", "-r", str(sample_rate), "-T", "wav", "-O", "float"]
-        subprocess.run([*command, "-F", str(wav), str(soundfont), str(midi)], check=True)
-        samples, rate = soundfile.read(wav, always_2d=True)
-    assert rate == sample_rate
+    samples = render(compose(song).to_bytes(song.beat_seconds), soundfont, sample_rate, gain=0.5)
     out = np.zeros((2, round(seconds * sample_rate)))
     length = min(out.shape[1], len(samples))
     out[:, :length] = samples[:length].T
     return out
+
+
+def render(midi: bytes, soundfont: Path, sample_rate: int, gain: float) -> np.ndarray:
+    """A MIDI file as fluidsynth plays it: (N, 2) float64."""
+    with tempfile.TemporaryDirectory() as scratch:
+        score, wav = Path(scratch) / "band.mid", Path(scratch) / "band.wav"
+        score.write_bytes(midi)
+        command = ["fluidsynth", "-q", "-ni", "-g", str(gain), "-r", str(sample_rate), "-T", "wav", "-O", "float"]
+        subprocess.run([*command, "-F", str(wav), str(soundfont), str(score)], check=True)
+        samples, rate = soundfile.read(wav, always_2d=True)
+    assert rate == sample_rate
+    return samples

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
-from demo_songs.backing import DRUMS, Score
+from demo_songs.backing import DRUMS, Score, render
 
 RATE = 44_100
 # General MIDI programs by role. Choirs and voice-like synths (52 to 54, 85, 91) are left out: they are neither
@@ -173,10 +170,6 @@ _PARTS = {"chords": _chords, "bass": _bass, "solo": _solo, "bells": _bells, "str
 
 def play(seed: int, soundfont: Path, seconds: float) -> np.ndarray:
     """The piece of this seed, (2, n) float32 at 44.1 kHz, n for `seconds`, peak 0.5."""
-    with tempfile.TemporaryDirectory() as scratch:
-        midi, wav = Path(scratch) / "band.mid", Path(scratch) / "band.wav"
-        midi.write_bytes(compose(seed, seconds)[0])
-        command = ["fluidsynth", "-q", "-ni", "-g", "0.4", "-r", str(RATE), "-T", "wav", "-O", "float"]
-        subprocess.run([*command, "-F", str(wav), str(soundfont), str(midi)], check=True)
-        samples = soundfile.read(wav, dtype="float32", always_2d=True, frames=round(seconds * RATE))[0].T
+    played = render(compose(seed, seconds)[0], soundfont, RATE, gain=0.4)
+    samples = played[: round(seconds * RATE)].T.astype(np.float32)
     return np.ascontiguousarray(samples / max(2 * float(np.abs(samples).max()), 1e-6))
