@@ -9,6 +9,8 @@ from svc.errors import ConfigError, MissingExtraError, SvcError
 from svc.interface.settings import ServerSettings, check
 
 CLEAN_SECONDS = 3600.0
+REQUESTS_AT_ONCE = 8
+"""Of each kind of the page's own questions; long work is a job and waits in its own queue."""
 
 
 def serve(settings: ServerSettings, say: Callable[[str], None] = lambda sentence: None) -> None:
@@ -23,16 +25,19 @@ def serve(settings: ServerSettings, say: Callable[[str], None] = lambda sentence
     # Read when components are made: uploads and results are served from here and from nowhere else.
     os.environ["GRADIO_TEMP_DIR"] = str(settings.cache_folder)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    # Told to queue() it would make the whole application once more.
+    os.environ["GRADIO_DEFAULT_CONCURRENCY_LIMIT"] = str(REQUESTS_AT_ONCE)
     from svc.interface.opening import Opening
+    from svc.interface.quick_import import import_gradio, no_collections
 
     # Gradio takes seconds to be imported: meanwhile its address answers with a page that becomes the real one.
     try:
         opening = Opening(settings.host, settings.port, settings.language)
     except OSError as error:
         raise _no_port(settings) from error
-    with opening:
+    with opening, no_collections():
         try:
-            import gradio  # noqa: F401
+            import_gradio()
         except ImportError as error:
             raise MissingExtraError("gradio", "webui", "The web page") from error
         from svc.interface.app import build, launch_arguments
@@ -49,7 +54,6 @@ def serve(settings: ServerSettings, say: Callable[[str], None] = lambda sentence
         blocks = build(page)
     stop = _stop_on_signals()
     with queue:
-        blocks.queue(default_concurrency_limit=8)
         try:
             blocks.launch(
                 server_name=settings.host,

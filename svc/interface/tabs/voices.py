@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from svc.checkpoint.voice_index import is_index
 from svc.config import ConvertOptions
 from svc.errors import CheckpointError, ConfigError
 from svc.interface.asked import asked, settings_box
@@ -297,13 +298,10 @@ def keep_upload(page: Page, request: gr.Request, path: str) -> StoredFile:
 
 
 def part_of(stored: StoredFile) -> str:
-    """Which part of a voice an uploaded file is: "file", "config" or "index", told by its name."""
-    name = stored.label.lower()
-    if name.endswith(".json"):
+    """Which part of a voice an uploaded file is: "file", "config" or "index", told by what it holds."""
+    if stored.path.suffix.lower() == ".json":
         return "config"
-    if name.endswith((".index", ".index.safetensors")) or Path(name).name.startswith("kmeans"):
-        return "index"
-    return "file"
+    return "index" if is_index(stored.path) else "file"
 
 
 def import_job(

@@ -1,0 +1,77 @@
+"""Importing gradio in half the time.
+
+At every import gradio parses the source of each of its components and compares a type stub beside it, and writes the
+help texts of their events, for the editors of people who write components. That is more than half of the import's time
+and of no use to a page, so it is left out.
+"""
+
+import contextlib
+import gc
+import importlib.abc
+import importlib.machinery
+import sys
+from collections.abc import Iterator, Sequence
+from types import ModuleType
+from typing import Any
+
+# Module -> function, by its path of names in there, that only helps editors.
+LEFT_OUT = {"gradio.component_meta": "create_or_modify_pyi", "gradio.events": "EventListener.set_doc"}
+
+
+class _Without(importlib.abc.Loader):
+    """The module's own loader, with that function taken out after the module has run."""
+
+    def __init__(self, loader: importlib.abc.Loader) -> None:
+        self.loader = loader
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        self.loader.exec_module(module)
+        *holders, name = LEFT_OUT[module.__name__].split(".")
+        holder: Any = module
+        for each in holders:
+            holder = getattr(holder, each, None)
+        # Another version may do without: then there is nothing to take out.
+        if hasattr(holder, name):
+            setattr(holder, name, lambda *_, **__: None)
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname not in LEFT_OUT:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Without(spec.loader)
+        return spec
+
+
+def import_gradio() -> ModuleType:
+    """The module gradio. ImportError where it is not installed."""
+    finder = _Finder()
+    sys.meta_path.insert(0, finder)
+    try:
+        import gradio
+    finally:
+        sys.meta_path.remove(finder)
+    return gradio
+
+
+@contextlib.contextmanager
+def no_collections() -> Iterator[None]:
+    """No search for cyclic garbage meanwhile, and what is there afterwards is never searched again.
+
+    For making many objects that stay, modules and components: they are searched over and over while they grow.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was_on:
+            gc.enable()
