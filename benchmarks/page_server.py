@@ -41,7 +41,7 @@ class PageServer:
         while self.answer() not in wanted:
             if self.process.poll() is not None or time.monotonic() - self.began > seconds:
                 raise SystemExit(f"the page did not start: {self.log.read_text()}")
-            time.sleep(0.02)
+            time.sleep(0.05)
         return time.monotonic() - self.began
 
 

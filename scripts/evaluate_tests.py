@@ -159,6 +159,7 @@ def main() -> None:
     parser.add_argument(
         "--no-judge", action="store_true", help="leave out judge.py and the words and naturalness judges"
     )
+    parser.add_argument("--only-judge", action="store_true", help="convert and ask judge.py, leave out our own figures")
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
     for stale in args.output.glob("03-02-*_*.wav"):
@@ -174,6 +175,9 @@ def main() -> None:
     )
     lines = read_lines(args.shared)
     pairs, rtf = convert_lines(lines, args.test, converter, options, args.output, args.shared)
+    if args.only_judge:
+        ask_judge(args)
+        return
     judges = None if args.no_judge else load_judges()
     report = evaluate_pairs(pairs, target_of(args.test, args.shared), speaker_encoder(), judges)
     report.update(
@@ -186,7 +190,13 @@ def main() -> None:
     )
     write_report(report, args.output / "scores.json")
     print(markdown_table(report))
-    verdict = None if args.no_judge else run_judge(args.test, args.output, args.shared)
+    if not args.no_judge:
+        ask_judge(args)
+
+
+def ask_judge(args: argparse.Namespace) -> None:
+    """Write and print what judge.py says of the lines in the output folder."""
+    verdict = run_judge(args.test, args.output, args.shared)
     if verdict:
         (args.output / "judge.json").write_text(json.dumps(verdict, indent=1), encoding="utf-8")
         print(verdict["output"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from cli_cases import write
-from pages import Server
+from pages import PATIENCE, Server, workers_of
 
 from svc.interface.texts import words
 
@@ -83,12 +83,17 @@ def test_a_song_is_converted_and_shown_after_a_reload(page: Any, song: Path) -> 
     page.wait_for_selector("#convert-source [data-testid=download-link]")
     without_separation(page)
     page.click("#convert-start")
-    page.wait_for_selector("#convert-job [data-state=done]", timeout=90_000)
+    page.wait_for_selector("#convert-job [data-state=done]", timeout=PATIENCE)
     page.wait_for_selector("#convert-facts >> text=anna")
     page.reload()
     page.wait_for_selector("#convert-job [data-state=done]")
     page.get_by_role("tab", name=words("en")["jobs.tab"]).click()
     page.wait_for_selector("#jobs-table tr[data-state=done] >> text=my song.wav")
+    # The history shows with what it was made.
+    page.get_by_text(words("en")["jobs.details"], exact=True).click()
+    settings = page.locator("#jobs-settings")
+    settings.get_by_text("transpose", exact=False).first.wait_for()
+    assert "my song.wav" in settings.inner_text()
 
 
 def test_cancel_in_the_middle_and_another_user_sees_nothing(
@@ -101,9 +106,12 @@ def test_cancel_in_the_middle_and_another_user_sees_nothing(
     give(page, write(tmp_path / "long.wav", np.tile(sung(8.0), 8)))
     page.wait_for_selector("#convert-source [data-testid=download-link]")
     page.click("#convert-start")
-    page.wait_for_selector("#convert-job [data-state=running]", timeout=30_000)
+    page.wait_for_selector("#convert-job [data-state=running]")
+    workers = workers_of(server.data)
+    assert workers
     page.click("#convert-cancel")
-    page.wait_for_selector("#convert-job [data-state=cancelled]", timeout=4_000)
+    page.wait_for_selector("#convert-job [data-state=cancelled]")
+    assert not any(process.is_running() for process in workers)
     other.reload()
     other.get_by_role("tab", name=words("en")["jobs.tab"]).click()
     other.wait_for_selector(f"text={words('en')['jobs.none']}")

@@ -28,6 +28,7 @@ PROGRAM = """
     with gradio.Blocks() as blocks:
         text = gradio.Textbox()
         text.change(lambda value: value, text, text)
+    print("kept", gradio.Slider(2, 7, label="x").get_config()["maximum"], "lines" in text.get_config())
     print("events", len(blocks.fns), blocks.get_config_file()["dependencies"][0]["targets"][0][1])
 """
 
@@ -40,7 +41,8 @@ def test_sources_are_not_parsed_and_events_work() -> None:
     # Gradio parses the sources of more than sixty components otherwise.
     assert int(said[0].removeprefix("parsed ")) < 10
     assert said[1:3] == ["left out <lambda>"] * 2
-    assert said[3] == "events 1 change"
+    assert said[3] == "kept 7 True"
+    assert said[4] == "events 1 change"
 
 
 def test_collections_are_on_again_afterwards() -> None:
