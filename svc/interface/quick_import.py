@@ -66,7 +66,7 @@ def import_gradio() -> ModuleType:
     return gradio
 
 
-def _keep_signatures(kind: type) -> None:
+def _keep_signatures(kind: Any) -> None:
     """Let `inspect` find the signatures of the constructors of a class and all below it instead of working them out."""
     constructor: Any = kind.__dict__.get("__init__")
     if constructor is not None:
