@@ -1,11 +1,11 @@
 """What minutes of recordings and minutes of training bring: test T1 at each, from the built-in base voice.
 
-    python scripts/training_curves.py OUTPUT --recordings 0.5 1 3 10 --steps 60 175 579
+    python scripts/training_curves.py OUTPUT --recordings 0.5 1 3 10 --recordings-steps 290 --steps 60 290 579
 
-OUTPUT gets, for each amount of recordings at the most steps, and for each number of steps with the most recordings, a
-training (`runs/`), the converted lines and the judge's figures (`lines/`), and `curves.md`, both curves as tables. What
-is done already is not done again, so it may be stopped at any time. Steps and not minutes, since machines differ: 579
-steps are ten minutes of two cores.
+OUTPUT gets, for each amount of recordings with --recordings-steps, and for each number of steps with the most
+recordings, a training (`runs/`), the converted lines and the judge's figures (`lines/`), and `curves.md`, both curves
+as tables. What is done already is not done again, so it may be stopped at any time. Steps and not minutes, since
+machines differ: 579 steps are ten minutes of two cores.
 """
 
 import argparse
@@ -68,6 +68,13 @@ def judged(voice: Path, output: Path, shared: Path) -> dict[str, float]:
     return json.loads(verdict.read_text(encoding="utf-8"))["converted"]
 
 
+def measure(output: Path, shared: Path, minutes: float, steps: int, threads: int) -> dict[str, float]:
+    """The judge's figures of one point of the curves."""
+    name = f"{minutes:g}min_{steps}"
+    data = lay_recordings(shared, minutes, output / "recordings" / f"{minutes:g}")
+    return judged(train(data, name, steps, output / "runs", threads), output / "lines" / name, shared)
+
+
 def table(title: str, rows: dict[str, dict[str, float]]) -> str:
     """One curve as Markdown."""
     lines = [f"| {title} | " + " | ".join(COLUMNS.values()) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
@@ -79,19 +86,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
     parser.add_argument("--recordings", type=float, nargs="+", default=(0.5, 1, 3, 10), help="minutes of recordings")
-    parser.add_argument("--steps", type=int, nargs="+", default=(60, 175, 579))
+    parser.add_argument("--recordings-steps", type=int, default=290, help="steps of each amount of recordings")
+    parser.add_argument("--steps", type=int, nargs="+", default=(60, 290, 579))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--shared", type=Path, default=shared_dir())
     args = parser.parse_args()
-    most, longest = max(args.recordings), max(args.steps)
-    points = [(minutes, longest) for minutes in args.recordings] + [(most, steps) for steps in args.steps]
+    most, fixed = max(args.recordings), args.recordings_steps
+    points = [(minutes, fixed) for minutes in args.recordings] + [(most, steps) for steps in args.steps]
     figures = {}
     for minutes, steps in sorted(set(points), key=lambda point: (-point[0], -point[1])):
-        name = f"{minutes:g}min_{steps}"
-        data = lay_recordings(args.shared, minutes, args.output / "recordings" / f"{minutes:g}")
-        voice = train(data, name, steps, args.output / "runs", args.threads)
-        figures[minutes, steps] = judged(voice, args.output / "lines" / name, args.shared)
-    text = table("minutes of recordings", {f"{minutes:g}": figures[minutes, longest] for minutes in args.recordings})
+        figures[minutes, steps] = measure(args.output, args.shared, minutes, steps, args.threads)
+    text = table("minutes of recordings", {f"{minutes:g}": figures[minutes, fixed] for minutes in args.recordings})
     text += "\n" + table("steps of training", {str(steps): figures[most, steps] for steps in args.steps})
     (args.output / "curves.md").write_text(text, encoding="utf-8")
     print(text)

@@ -210,6 +210,9 @@ class TrainConfig(Settings):
     replay_share: float = Field(
         0.0, ge=0, le=0.9, description="Share of slices from lines that ship with the base, so that it keeps its words."
     )
+    crossed_share: float = Field(
+        0.0, ge=0, le=1, description="Share of those lines that the singer is given to sing, told only by likeness."
+    )
     seed: int = Field(1234, ge=0, description="Seed of everything random.")
 
 

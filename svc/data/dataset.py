@@ -57,7 +57,8 @@ class Sample(NamedTuple):
 class Batch(NamedTuple):
     """Padded crops: content (B, D, T), f0_hz, voiced, loudness_db (B, T), audio (B, T*hop), lengths, speaker_id (B,).
 
-    bandwidth_hz, shift_semitones (B,); prompt (B, N) padded, prompt_lengths (B,) in samples, prompted (B,) bool.
+    bandwidth_hz, shift_semitones (B,); prompt (B, N) padded, prompt_lengths (B,) in samples, prompted (B,) bool; role
+    (B,), see svc.training.crossing, 0 for recordings of who sings.
     Beyond `lengths` content, voiced and audio are 0; F0 keeps its last value and loudness is -100 dB.
     """
 
@@ -73,6 +74,7 @@ class Batch(NamedTuple):
     prompt: Tensor
     prompt_lengths: Tensor
     prompted: Tensor
+    role: Tensor
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on `device`; the copy does not block where the memory is pinned."""
@@ -283,6 +285,7 @@ def collate(samples: list[Sample], minimum_frames: int = 1) -> Batch:
         prompt,
         torch.tensor(prompt_lengths),
         torch.tensor([s.prompted for s in samples]),
+        torch.zeros(count, dtype=torch.long),
     )
 
 

@@ -70,6 +70,9 @@ def setup(
     """Open the dataset, build or restore the state, make the run folder."""
     if config.train.shift_augment > 0 and not config.model.formant_input:
         raise ConfigError("train.shift_augment needs a model that is told the shift: set model.formant_input true.")
+    if config.train.crossed_share > 0 and config.model.latent != "direct":
+        # What a posterior made of one singer's recording is no way to another one.
+        raise ConfigError("train.crossed_share is for models without a posterior: set model.latent direct, or it to 0.")
     prepared = PreparedDataset.open(dataset_dir)
     saved = load_latest(folder.checkpoints, previous=resume == "previous") if resume else None
     if saved is None:
@@ -95,6 +98,7 @@ def setup(
     if saved is None and base_discriminator is not None:
         load_discriminator(Path(base_discriminator), discriminator)
     state = build_state(config, prepared.spec, accelerator, model, discriminator)
+    state.own_singers = len(prepared.speakers)
     position = (0, 0)
     if saved is not None:
         position = check_continuation(saved, config, prepared, accelerator.num_processes, messages)

@@ -42,8 +42,9 @@ class Best:
 class TrainState:
     """Models, optimisers, averages and counters of a run.
 
-    `step` counts finished updates; `splits` is the number of parts a batch is worked through in, raised
-    when memory runs out; `sums` and `summed` gather losses since they were last logged.
+    `step` counts finished updates; of the speakers the first `own_singers` are the dataset's; `splits` is the number
+    of parts a batch is worked through in, raised when memory runs out; `sums` and `summed` gather losses since they
+    were last logged.
     """
 
     config: TrainConfig
@@ -56,6 +57,7 @@ class TrainState:
     ema: Ema
     step: int = 0
     splits: int = 1
+    own_singers: int = 0
     best: Best = field(default_factory=Best)
     sums: dict[str, Tensor] = field(default_factory=dict)
     summed: dict[str, int] = field(default_factory=dict)
@@ -74,6 +76,11 @@ class TrainState:
         wanted = weights.adversarial > 0 or weights.feature_matching > 0
         since = self.step - self.config.adversarial_start_step
         return wanted and since >= 0 and since % self.config.adversarial_every == 0
+
+    @property
+    def crossing(self) -> bool:
+        """Whether lines of the base are given to the singer."""
+        return self.config.replay_share > 0 and self.config.crossed_share > 0
 
     @property
     def prior_mel(self) -> bool:

@@ -16,6 +16,7 @@ from svc.audio.spectrogram import MelSettings, linear_spectrogram, linear_to_log
 from svc.data.dataset import Batch
 from svc.models.vits import losses
 from svc.models.vits.voice_model import ModelInput, TrainOutput
+from svc.training.crossing import CROSSED, LINE, OWN, cross
 from svc.training.state import TrainState
 
 
@@ -24,6 +25,7 @@ class Generated:
     """What the generator made of a batch, and the recorded audio (B, 1, S) of the same segments.
 
     `bandwidth_hz` (B,) is None where every recording has its full band; `spectrogram` (B, F, T) is the recordings'.
+    `role` (B,) is None where every item is a recording of who sings it.
     """
 
     output: TrainOutput
@@ -32,6 +34,11 @@ class Generated:
     heard: slice  # the samples of the segment that the discriminators hear
     sample_rate: int
     bandwidth_hz: Tensor | None = None
+    role: Tensor | None = None
+
+    def compared(self, values: Tensor) -> Tensor:
+        """Of `values` (B, ...) those whose item has a recording to be compared with."""
+        return values if self.role is None else values[self.role != CROSSED]
 
     @cached_property
     def judged(self) -> tuple[Tensor, Tensor]:
@@ -42,6 +49,14 @@ class Generated:
             band, rate = self.bandwidth_hz, self.sample_rate
             pair = losses.low_pass(pair[0], band, rate), losses.low_pass(pair[1], band, rate)
         return pair[0][:, :, self.heard], pair[1][:, :, self.heard]
+
+    @property
+    def told_apart(self) -> tuple[Tensor, Tensor]:
+        """Of what is judged: recordings of the singer, and all that was made in the singer's voice."""
+        recorded, generated = self.judged
+        if self.role is None or not (self.role == OWN).any():
+            return recorded, generated
+        return recorded[self.role == OWN], generated[self.role != LINE]
 
 
 def train_step(state: TrainState, batch: Batch) -> dict[str, Tensor]:
@@ -54,6 +69,8 @@ def train_step(state: TrainState, batch: Batch) -> dict[str, Tensor]:
     state.set_learning_rates()
     # Asked while the batch is on the CPU, where it costs no wait.
     limited = bool((batch.bandwidth_hz < state.spec.sample_rate / 2).any())
+    if state.crossing:
+        batch = cross(batch, state.own_singers, state.config.crossed_share if state.adversarial else 0.0)
     parts = batch.to(state.device).split(state.splits)
     # With one part both updates share one pass of the generator; with more, keeping every graph would undo the saving.
     shared = generate(state, parts[0], limited) if len(parts) == 1 else None
@@ -103,7 +120,8 @@ def generate(state: TrainState, batch: Batch, limited: bool = False) -> Generate
     real = audio_segments(batch.audio, output.starts, segment, spec.hop_length)
     heard = _heard(segment, min(segment, state.config.adversarial_frames), spec.hop_length)
     bandwidth_hz = batch.bandwidth_hz if limited else None
-    return Generated(output, real, spectrogram, heard, spec.sample_rate, bandwidth_hz)
+    role = batch.role if state.crossing else None
+    return Generated(output, real, spectrogram, heard, spec.sample_rate, bandwidth_hz, role)
 
 
 def _heard(segment: int, frames: int, hop: int) -> slice:
@@ -130,9 +148,9 @@ def discriminator_step(
             made = shared or generate(state, part, limited)
         with _synchronised(state, state.discriminator, last):
             # One pass over both halves: DDP counts one forward per backward, and devices like larger batches.
-            recorded, generated = made.judged
+            recorded, generated = made.told_apart
             both = state.discriminator(torch.cat([recorded, generated.detach()]))
-            real, fake = halves(both)
+            real, fake = divided(both, len(recorded), len(generated))
             loss = losses.discriminator_loss(real, fake) * _share(part, parts)
             state.accelerator.backward(loss)
         total = total + loss.detach()
@@ -141,14 +159,15 @@ def discriminator_step(
     return {"discriminator": total, "discriminator_gradient": norm}
 
 
-def halves(outputs: list[losses.DiscriminatorOutput]) -> tuple[list, list]:
-    """Split discriminator outputs of a doubled batch into those of its first and its second half."""
-    first, second = [], []
+def divided(outputs: list[losses.DiscriminatorOutput], first: int, second: int) -> tuple[list, list]:
+    """Discriminator outputs of `first` + `second` items as those of the first ones and of the others."""
+    one, other = [], []
     for score, features in outputs:
-        n = len(score) // 2
-        first.append((score[:n], [f[: len(f) // 2] for f in features]))
-        second.append((score[n:], [f[len(f) // 2 :] for f in features]))
-    return first, second
+        # Some discriminators hear one item as several.
+        ends = [len(values) * first // (first + second) for values in (score, *features)]
+        one.append((score[: ends[0]], [f[:end] for f, end in zip(features, ends[1:])]))
+        other.append((score[ends[0] :], [f[end:] for f, end in zip(features, ends[1:])]))
+    return one, other
 
 
 def generator_step(
@@ -173,34 +192,51 @@ def generator_step(
 
 def generator_losses(state: TrainState, made: Generated) -> dict[str, Tensor]:
     """The generator's losses by name, those whose weight is 0 left out."""
-    output, weights, rate, band = made.output, state.config.losses, made.sample_rate, made.bandwidth_hz
+    output, weights, rate = made.output, state.config.losses, made.sample_rate
+    real, band = made.compared(made.real), None if made.bandwidth_hz is None else made.compared(made.bandwidth_hz)
     found: dict[str, Tensor] = {}
     if weights.mel:
-        found["mel"] = losses.mel_loss(made.real, output.audio, rate, band)
+        found["mel"] = losses.mel_loss(real, made.compared(output.audio), rate, band)
     if weights.kl and output.z_p is not None and output.posterior_log_std is not None:
         found["kl"] = losses.kl_loss(
             output.z_p, output.posterior_log_std, output.prior_mean, output.prior_log_std, output.mask
         )
     if weights.f0 and output.predicted_lf0 is not None and output.target_lf0 is not None:
         predicted, target = output.predicted_lf0.unsqueeze(1), output.target_lf0.unsqueeze(1)
-        found["f0"] = losses.f0_loss(predicted, target, output.mask)
+        found["f0"] = losses.f0_loss(made.compared(predicted), made.compared(target), made.compared(output.mask))
     if weights.prior_mel and output.prior_audio is not None:
-        found["prior_mel"] = losses.mel_loss(made.real, output.prior_audio, rate, band)
+        found["prior_mel"] = losses.mel_loss(real, made.compared(output.prior_audio), rate, band)
     if weights.frame_mel and output.frame_mel is not None:
         found["frame_mel"] = _frame_mel(state, made, output.frame_mel)
     if weights.prompt and output.prompt_vector is not None and output.table_vector is not None:
         found["prompt"] = losses.prompt_loss(output.prompt_vector, output.table_vector)
     if state.adversarial:
-        # The bare module: DDP must not expect gradients of discriminators that are frozen here.
-        discriminator = state.accelerator.unwrap_model(state.discriminator, keep_fp32_wrapper=True)
-        recorded, generated = made.judged
-        fake = discriminator(generated)
-        if weights.adversarial:
-            found["adversarial"] = losses.generator_adversarial_loss(fake)
-        if weights.feature_matching:
-            with torch.no_grad():
-                real = discriminator(recorded)
-            found["feature_matching"] = losses.feature_matching_loss(real, fake)
+        found |= _adversarial_losses(state, made)
+    return found
+
+
+def _adversarial_losses(state: TrainState, made: Generated) -> dict[str, Tensor]:
+    """What the discriminators say of what was made, and how far their feature maps lie from those of the recordings."""
+    # The bare module: DDP must not expect gradients of discriminators that are frozen here.
+    discriminator = state.accelerator.unwrap_model(state.discriminator, keep_fp32_wrapper=True)
+    weights, (recorded, generated) = state.config.losses, made.judged
+    found: dict[str, Tensor] = {}
+    if made.role is None:
+        fake = compared = discriminator(generated)
+    else:
+        # In this order each loss has its items in one piece: lines, the singer's recordings, what was given to her.
+        order = torch.argsort(torch.tensor([1, 0, 2], device=made.role.device)[made.role], stable=True)
+        lines, given = int((made.role == LINE).sum()), int((made.role == CROSSED).sum())
+        whole = discriminator(generated[order])
+        fake = divided(whole, lines, len(order) - lines)[1] if lines < len(order) else whole
+        compared = divided(whole, len(order) - given, given)[0]
+        recorded = recorded[order[: len(order) - given]]
+    if weights.adversarial:
+        found["adversarial"] = losses.generator_adversarial_loss(fake)
+    if weights.feature_matching:
+        with torch.no_grad():
+            real = discriminator(recorded)
+        found["feature_matching"] = losses.feature_matching_loss(real, compared)
     return found
 
 

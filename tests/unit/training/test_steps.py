@@ -16,7 +16,7 @@ from svc.training.ema import Ema
 from svc.training.progress import ignore
 from svc.training.run_folder import RunFolder
 from svc.training.state import DiscriminatorSet
-from svc.training.steps import audio_segments, halves, train_step
+from svc.training.steps import audio_segments, divided, train_step
 
 
 def start(config: Config, data: Path, folder: Path) -> tuple[opening.Run, Batch]:
@@ -142,9 +142,12 @@ def test_recorded_segments_are_those_decoded() -> None:
 
 def test_doubled_batches_split_into_real_and_fake() -> None:
     outputs = [(torch.arange(4.0), [torch.arange(8.0).view(4, 2)])]
-    real, fake = halves(outputs)
+    real, fake = divided(outputs, 2, 2)
     assert real[0][0].tolist() == [0, 1]
     assert fake[0][1][0].tolist() == [[4, 5], [6, 7]]
+    one, others = divided(outputs, 1, 3)
+    assert one[0][0].tolist() == [0] and others[0][0].tolist() == [1, 2, 3]
+    assert one[0][1][0].tolist() == [[0, 1], [2, 3]] and len(others[0][1][0]) == 6
 
 
 def test_discriminators_of_a_set_judge_one_after_the_other() -> None:
