@@ -26,14 +26,15 @@ FINE_TUNING: dict[str, Any] = {
     "losses": {"prior_mel": 20.0, "frame_mel": 0.0, "prompt": 0.0},
 }
 # Without a posterior every frame of a slice is decoded: frames that no loss hears would teach nothing.
-# A share of lines of others keeps the words that a few minutes of one singer would take away, and what knows the words
-# and not the singer stays as it is: measured on test T1, docs/results.md.
+# A share of lines of others keeps the words that a few minutes of one singer would take away, some of them are sung by
+# the singer, and what knows the words and not the singer stays as it is: measured on test T1, docs/results.md.
 DIRECT: dict[str, Any] = {
     "slice_frames": 96,
     "segment_frames": 96,
     "learning_rate": 3e-4,
     "adversarial_every": 2,
     "replay_share": 0.5,
+    "crossed_share": 0.5,
     "held_parts": ("content_input", "prior"),
 }
 

@@ -97,14 +97,14 @@ RESEMBLYZER = WeightFile(
 
 BASE_VOICE = WeightFile(
     name="base_voice.safetensors",
-    sha256="c266f177113e0c2fb762a3fbef90148cceb0772c488ab560c1d155f6a02abd45",
+    sha256="a4c9d9d7bb8056c6385471f72ee405654f9cb2daa78b44576e619a874e959e93",
     bytes=26_097_342,
     licence="MIT",
     purpose="base voice that trainings and prompts start from",
 )
 BASE_DISCRIMINATOR = WeightFile(
     name="base_discriminator.safetensors",
-    sha256="d5ef646a1e4ad0e6519aae1439b9cc6b353aab7ac270c2c4f542d3e7900d9c8f",
+    sha256="d42b381f0894f89da6d06e0a84d5bf0ceabe6b90fb90de4263b16703176206cd",
     bytes=3_353_880,
     licence="MIT",
     purpose="discriminators of the base voice, for trainings",
