@@ -145,9 +145,10 @@ def test_doubled_batches_split_into_real_and_fake() -> None:
     real, fake = divided(outputs, 2, 2)
     assert real[0][0].tolist() == [0, 1]
     assert fake[0][1][0].tolist() == [[4, 5], [6, 7]]
-    one, others = divided(outputs, 1, 3)
+    several = [(torch.arange(4.0), [torch.arange(8.0)])]  # a discriminator that hears each item as two
+    one, others = divided(several, 1, 3)
     assert one[0][0].tolist() == [0] and others[0][0].tolist() == [1, 2, 3]
-    assert one[0][1][0].tolist() == [[0, 1], [2, 3]] and len(others[0][1][0]) == 6
+    assert one[0][1][0].tolist() == [0, 1] and others[0][1][0].tolist() == [2, 3, 4, 5, 6, 7]
 
 
 def test_discriminators_of_a_set_judge_one_after_the_other() -> None:
