@@ -3,10 +3,10 @@
     python benchmarks/directions.py --voice VOICE --target 02 [--prompt CLIP] [--from he ja de zh men women]
         [--clips 8] [--output FOLDER]
 
-Sources: he, ja, de, zh as content_metrics/words.py has them (the last --clips of each); men and women are the sixteen
-calmest takes 2 of RAVDESS singers that are not the target. The target is a RAVDESS singer: take 1 of --target makes
-the centroid, take 2 is "herself". VOICE is a voice of that singer, or with --prompt any that takes one. Each clip is
-sung in the octave nearest to the target's median.
+Sources: he, ja, de, zh as content_metrics/words.py has them (the last --clips of each); men and women are the first
+--clips takes 2 of calm singing by RAVDESS singers that are not the target. The target is a RAVDESS singer: take 1 of
+--target makes the centroid, take 2 is "herself". VOICE is a voice of that singer, or with --prompt any that takes one.
+Each clip is sung in the octave nearest to the target's median.
 
 Columns: cosine to the target by ResNet34 and Resemblyzer of source, converted and the target; word error (characters
 for Japanese and Mandarin) of the converted clip against the text where it is known, else against what Whisper hears in
@@ -17,14 +17,13 @@ The judges' packages and files are needed (svc.evaluation.judges); they only mea
 import argparse
 from pathlib import Path
 
-import numpy as np
-from content_metrics.words import Clip, clips_of, units
+from content_metrics.words import Clip, clips_of, word_errors
 
 from svc.audio.reading import read_audio
 from svc.audio.writing import write_audio
 from svc.config import ConvertOptions
 from svc.conversion.converter import Converter
-from svc.evaluation.judges import Judges, edit_distance, load_judges, plain_words
+from svc.evaluation.judges import Judges, load_judges
 from svc.evaluation.report import EvaluationPair, Target, evaluate_pairs
 from svc.paths import shared_dir
 from svc.registry import SPEAKER_ENCODERS
@@ -56,22 +55,6 @@ def target_of(audio: Path, singer: str) -> Target:
     return Target(*([read_audio(p) for p in files if p.stem.split("-")[5] == take] for take in ("01", "02")))
 
 
-def word_error(clips: list[Clip], results: list, judges: Judges) -> float:
-    """Summed edit distance over summed length, as content_metrics/words.py counts it."""
-    wrong = total = 0
-    for clip, result in zip(clips, results):
-        source, converted = (
-            units(judges.words.words(_judged(audio), clip.language), clip.language) for audio in (clip.audio, result)
-        )
-        reference = units(plain_words(clip.text), clip.language) if clip.text else source
-        wrong, total = wrong + edit_distance(reference, converted), total + len(reference)
-    return wrong / total if total else float("nan")
-
-
-def _judged(audio) -> np.ndarray:
-    return audio.mono().resampled(16_000).samples[0].astype(np.float32)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--voice", type=Path, required=True)
@@ -96,13 +79,15 @@ def main() -> None:
         results = [result for result, _ in made]
         pairs = [EvaluationPair(c.audio, r, report.transpose_semitones) for c, (r, report) in zip(clips, made)]
         heard = evaluate_pairs(pairs, target, encoder, Judges(judges.verifier, None, judges.naturalness))
+        already = iter(results)
+        words = word_errors(clips, lambda _, already=already: next(already), judges.words)
         source, converted, own = heard["source"], heard["converted"], heard["herself"]
         cosines = (
             f"{source[f'speaker_{j}']:.2f}, **{converted[f'speaker_{j}']:.2f}**, {own[j]:.2f}"
             for j in ("resnet34", "resemblyzer")
         )
         print(
-            f"| {name} | {len(clips)} | {' | '.join(cosines)} | {word_error(clips, results, judges):.2f} | "
+            f"| {name} | {len(clips)} | {' | '.join(cosines)} | {words.converted:.2f} | "
             f"{source['mos']:.2f}, {converted['mos']:.2f} | {converted['f0_cents_median']:.1f} (copy "
             f"{heard['floor']['f0_cents_median']:.1f}) |",
             flush=True,

@@ -124,6 +124,8 @@ def _type_name(annotation: Any) -> str:
         return {"float": "number", "int": "integer", "bool": "true, false", "str": "text", "NoneType": "empty"}.get(
             annotation.__name__, annotation.__name__
         )
+    if get_origin(annotation) is tuple and get_origin(arguments[0]) is Literal:
+        return f"any of {_type_name(arguments[0])}"
     if get_origin(annotation) is tuple:
         return f"list of {_type_name(arguments[0])}s" if not get_args(arguments[0]) else "list of lists of integers"
     if get_origin(annotation) is dict:

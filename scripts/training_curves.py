@@ -65,6 +65,10 @@ def judged(voice: Path, output: Path, shared: Path) -> dict[str, float]:
         script = Path(__file__).with_name("evaluate_tests.py")
         command = [sys.executable, str(script), "t1", "--voice", str(voice), "--output", str(output)]
         subprocess.run([*command, "--shared", str(shared), "--only-judge"], check=True)
+    if not verdict.is_file():
+        raise SystemExit(
+            "Without the independent judge there is no curve: see the judges' README in the reference folder."
+        )
     return json.loads(verdict.read_text(encoding="utf-8"))["converted"]
 
 
