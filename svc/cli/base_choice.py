@@ -8,8 +8,6 @@ from typing import Any
 from svc.cli.console import say
 from svc.config import Config, ModelConfig
 
-BUILTIN = "builtin"
-
 Resolve = Callable[[dict[str, Any]], Config]
 """From settings of the base (nested) to a Config in which recipe files and flags of the user still come first."""
 

@@ -6,7 +6,7 @@ from typing import Any
 from svc.checkup import finding
 from svc.checkup import findings as found_here
 from svc.cli.console import emit
-from svc.cli.options import Json
+from svc.cli.options import Json, voice_file
 
 
 def check(*, voice: Path | None = None, dataset: Path | None = None, json: Json = False) -> int:
@@ -36,7 +36,7 @@ def _fit(voice: Path | None, dataset: Path | None) -> list[dict[str, Any]]:
     found, spec = [], None
     try:
         if voice:
-            loaded = open_voice(voice)
+            loaded = open_voice(voice_file(voice))
             loaded.build("cpu")
             spec = loaded.spec
             megabytes = sum(t.numel() * 4 for t in loaded.state.values()) / 2**20

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from svc.cli.console import emit
-from svc.cli.options import Json, UsageError, require_exists
+from svc.cli.options import Json, UsageError, voice_file
 
 
 def compress(
@@ -30,7 +30,7 @@ def compress(
     keep_training_parts
         Keep the posterior encoder, so that the voice can still be a --base of training.
     """
-    require_exists(voice, "voice file")
+    voice = voice_file(voice)
     if output.suffix.lower() != ".safetensors":
         raise UsageError(f"'{output}' cannot be the voice file: give it a name that ends in .safetensors.")
     if output.exists() and output.samefile(voice):

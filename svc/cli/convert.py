@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from svc.cli.console import emit, failure, say, stage
-from svc.cli.options import Device, Json, Options, UsageError, pick_device, require_exists
+from svc.cli.options import Device, Json, Options, UsageError, pick_device, voice_file
 from svc.config import ConvertOptions
 
 
@@ -22,7 +22,8 @@ def convert(
     inputs
         What to convert.
     voice
-        The voice file, runs/NAME/voice.safetensors.
+        The voice file, runs/NAME/voice.safetensors; or builtin, the base voice that ships: --speaker names one of its
+        singers, --prompt anyone else.
     output
         A file for one input file, else a folder. Running again skips what is done.
     """
@@ -31,7 +32,7 @@ def convert(
     if not inputs:
         raise UsageError("Nothing to convert: name at least one song, folder or pattern.")
     chosen = build(ConvertOptions, options.model_dump() if options else {}, "the command line")
-    require_exists(voice, "voice file")
+    voice = voice_file(voice)
     from svc.conversion.batch import convert_many, format_table
     from svc.conversion.converter import Converter
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from svc.cli.console import emit, say, stage
-from svc.cli.options import Device, Json, Options, UsageError, pick_device, require_exists
+from svc.cli.options import Device, Json, Options, UsageError, pick_device, require_exists, voice_file
 from svc.config import ConvertOptions
 
 CENTROID_SHARE = 2  # every second target clip makes the centroid, the others are "herself"
@@ -27,7 +27,7 @@ def evaluate(
     Parameters
     ----------
     voice
-        The voice file.
+        The voice file, or builtin.
     source
         Folder of other singers' vocals (or songs, with --separate).
     target
@@ -47,7 +47,8 @@ def evaluate(
     from svc.evaluation.report import evaluate_pairs, markdown_table, write_report
     from svc.registry import SPEAKER_ENCODERS
 
-    for path, what in ((voice, "voice file"), (source, "source folder"), (target, "target folder")):
+    voice = voice_file(voice)
+    for path, what in ((source, "source folder"), (target, "target folder")):
         require_exists(path, what)
     chosen = _vocals_unless_asked(options)
     pairs = _convert_all(voice, source, output, chosen, pick_device(device), texts, parallel)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from svc.cli.console import emit, say
-from svc.cli.options import Json, UsageError, require_exists
+from svc.cli.options import Json, UsageError, voice_file
 
 
 def export(
@@ -31,7 +31,7 @@ def export(
     precision
         auto keeps every bit, fp16 halves the size.
     """
-    require_exists(voice, "voice file")
+    voice = voice_file(voice)
     if layout == "rvc" and output.suffix.lower() != ".pth":
         raise UsageError(f"'{output}' cannot be the RVC voice: give it a name that ends in .pth.")
     if output.exists() and output.samefile(voice):

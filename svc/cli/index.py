@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from svc.cli.console import emit, say, stage
-from svc.cli.options import Device, Json, Recipe, Separate, UsageError, pick_device, require_exists, resolve_config
+from svc.cli.options import (
+    Device,
+    Json,
+    Recipe,
+    Separate,
+    UsageError,
+    pick_device,
+    require_exists,
+    resolve_config,
+    voice_file,
+)
 
 if TYPE_CHECKING:
     from svc.data.manifest import PreparedDataset
@@ -48,7 +58,7 @@ def index(
         raise UsageError(f"--clusters must lie between 1 and 100000 (got {clusters}).")
     spec = None
     if voice is not None:
-        spec = open_voice(require_exists(voice, "voice file")).spec
+        spec = open_voice(voice_file(voice)).spec
         output = output or index_beside(voice)
     assert output is not None
     if output.suffix.lower() != ".safetensors":

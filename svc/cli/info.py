@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from svc.cli.console import emit
-from svc.cli.options import Json, require_exists
+from svc.cli.options import Json, voice_file
 
 if TYPE_CHECKING:
     from svc.checkpoint.voice import Voice
@@ -18,14 +18,14 @@ def info(file: Path, *, config: Path | None = None, json: Json = False) -> int:
     Parameters
     ----------
     file
-        A voice file (or the run folder it lies in), a voice of so-vits-svc, RVC or Applio, an index of ours or RVC's,
-        so-vits-svc's clusters, an audio file, or a dataset folder.
+        A voice file (or the run folder it lies in, or builtin), a voice of so-vits-svc, RVC or Applio, an index of ours
+        or RVC's, so-vits-svc's clusters, an audio file, or a dataset folder.
     config
         The config.json of a so-vits-svc voice; by default the one beside the file.
     """
     from svc.checkpoint.voice_index import is_index
 
-    require_exists(file, "file")
+    file = voice_file(file, "file")
     if (file / "voice.safetensors").is_file():
         result = _voice(file / "voice.safetensors")
     elif file.is_dir():

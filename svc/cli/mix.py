@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from svc.cli.console import emit
-from svc.cli.options import Json, UsageError, require_exists
+from svc.cli.options import Json, UsageError, voice_file
 
 
 def mix(
@@ -33,7 +33,7 @@ def mix(
     from svc.checkpoint.operations import mix_voices
     from svc.checkpoint.voice import save_voice
 
-    opened = [open_voice(require_exists(path, "voice file")) for path in voices]
+    opened = [open_voice(voice_file(path)) for path in voices]
     mixed = mix_voices(opened, list(weights) or [1.0] * len(voices), [str(path) for path in voices])
     save_voice(output, mixed)
     names = [speaker.name for speaker in mixed.speakers]

@@ -23,6 +23,10 @@ Separate = Annotated[
 ]
 
 
+# The name of the base voice that ships, wherever a voice file is asked for.
+BUILTIN = "builtin"
+
+
 class UsageError(SvcError):
     """A command line that cannot be meant: exit code 2."""
 
@@ -59,6 +63,15 @@ def pick_device(name: str) -> str:
     if not there[name]:
         raise SvcError(f"There is no {name} device on this machine: use --device cpu, or --device auto.")
     return name
+
+
+def voice_file(path: Path, what: str = "voice file") -> Path:
+    """`path` of a voice, which has to be there; 'builtin' is the base voice that ships."""
+    if path == Path(BUILTIN) and not path.exists():
+        from svc.weights import BASE_VOICE
+
+        return BASE_VOICE.path()
+    return require_exists(path, what)
 
 
 def require_exists(path: Path, what: str) -> Path:

@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from svc.cli.base_choice import BUILTIN, Start, from_builtin, from_own
+from svc.cli.base_choice import Start, from_builtin, from_own
 from svc.cli.console import emit, say, stage
 from svc.cli.options import (
+    BUILTIN,
     Device,
     Json,
     Overrides,

@@ -3,10 +3,13 @@
 At every import gradio parses the source of each of its components and compares a type stub beside it, and writes the
 help texts of their events, for the editors of people who write components. That is more than half of the import's time
 and of no use to a page, so it is left out. Each component's constructor is taken apart several times when a page is
-built; it is done once.
+built; it is done once. The web application with its hundred routes is made three times on the way; it is made at
+launch. Each of its clients reads all certificates; they are read once. Its command line is imported for one function
+that publishes a page on a hub; it is not there until somebody imports it.
 """
 
 import contextlib
+import functools
 import gc
 import importlib.abc
 import importlib.machinery
@@ -57,13 +60,62 @@ def import_gradio() -> ModuleType:
     finder = _Finder()
     sys.meta_path.insert(0, finder)
     try:
-        import gradio
+        with _without_command_line(), _certificates_once():
+            import gradio
     finally:
         sys.meta_path.remove(finder)
     from gradio.blocks import Block
 
     _keep_signatures(Block)
     return gradio
+
+
+@contextlib.contextmanager
+def no_application() -> Iterator[None]:
+    """Blocks that are built meanwhile have no web application before they are launched."""
+    from gradio.routes import App
+
+    with _replaced(App, "create_app", staticmethod(lambda *_, **__: None)):
+        yield
+
+
+@contextlib.contextmanager
+def _without_command_line() -> Iterator[None]:
+    """`gradio.cli` is an empty module meanwhile."""
+    name = "gradio.cli"
+    empty: Any = ModuleType(name)
+    empty.deploy = None
+    if sys.modules.setdefault(name, empty) is not empty:
+        yield
+        return
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
+@contextlib.contextmanager
+def _certificates_once() -> Iterator[None]:
+    """The clients that are made meanwhile share the certificates they trust."""
+    import httpx
+
+    transports: Any = getattr(getattr(httpx, "_transports", None), "default", None)
+    make = getattr(transports, "create_ssl_context", None)
+    if make is None:  # another version
+        yield
+        return
+    with _replaced(transports, "create_ssl_context", functools.lru_cache(make)):
+        yield
+
+
+@contextlib.contextmanager
+def _replaced(holder: Any, name: str, value: Any) -> Iterator[None]:
+    before = vars(holder)[name]
+    setattr(holder, name, value)
+    try:
+        yield
+    finally:
+        setattr(holder, name, before)
 
 
 def _keep_signatures(kind: Any) -> None:

@@ -28,7 +28,7 @@ def serve(settings: ServerSettings, say: Callable[[str], None] = lambda sentence
     # Told to queue() it would make the whole application once more.
     os.environ["GRADIO_DEFAULT_CONCURRENCY_LIMIT"] = str(REQUESTS_AT_ONCE)
     from svc.interface.opening import Opening
-    from svc.interface.quick_import import import_gradio, no_collections
+    from svc.interface.quick_import import import_gradio, no_application, no_collections
 
     # Gradio takes seconds to be imported: meanwhile its address answers with a page that becomes the real one.
     try:
@@ -51,7 +51,8 @@ def serve(settings: ServerSettings, say: Callable[[str], None] = lambda sentence
             stop_at_exit=settings.stop_jobs_at_exit,
         )
         page = Page(settings, queue)
-        blocks = build(page)
+        with no_application():
+            blocks = build(page)
     stop = _stop_on_signals()
     with queue:
         try:

@@ -1,4 +1,4 @@
-"""The voices a user can choose: the own library, and those of the server's runs/ folder for everyone.
+"""The voices a user can choose: the own library, those of the server's runs/ folder, and the base voice that ships.
 
 Only the header of a voice file is read here, so that lists are quick and load no tensor library.
 """
@@ -18,18 +18,21 @@ from svc.errors import CheckpointError
 from svc.interface.disk import read_json, write_json
 from svc.interface.files import clean_words
 from svc.paths import runs_dir
+from svc.weights import BASE_VOICE
 
 HEADER_LIMIT = 50_000_000
 METADATA_KEY = "svc_voice"
 OWN, SERVER = "own-", "server-"
+# The base voice that ships: it sings by the voices it knows, and by a prompt as anyone.
+BUILTIN, BUILTIN_LABEL = "builtin", "base"
 
 
 @dataclass(frozen=True)
 class VoiceEntry:
     """One voice.
 
-    id: "own-..." or "server-...". speakers: dicts as SpeakerInfo. preset: plain data of the ConvertOptions fields that
-    the user wants with this voice.
+    id: "own-...", "server-..." or "builtin". speakers: dicts as SpeakerInfo. preset: plain data of the ConvertOptions
+    fields that the user wants with this voice.
     """
 
     id: str
@@ -77,20 +80,22 @@ def add_voice(home: Path, source: Path, label: str) -> str:
 
 
 def list_voices(home: Path) -> list[VoiceEntry]:
-    """The user's own voices, the newest first, then the server's."""
+    """The user's own voices, the newest first, then the server's, then the base voice."""
     own = [entry for path in (home / "voices").glob("*/voice.json") if (entry := _own(path.parent)) is not None]
     server = [
         entry
         for path in sorted(runs_dir().glob("*/voice.safetensors"))
         if (entry := _entry(f"{SERVER}{path.parent.name}", path.parent.name, path, {})) is not None
     ]
-    return sorted(own, key=lambda entry: -entry.made) + server
+    return sorted(own, key=lambda entry: -entry.made) + server + _builtin()
 
 
 def find_voice(home: Path, voice_id: str | None) -> VoiceEntry:
     """The voice of that id, as `list_voices` names it; CheckpointError when the user has none such."""
     for entry in list_voices(home):
         if entry.id == voice_id:
+            if voice_id == BUILTIN:
+                BASE_VOICE.path()  # WeightError for a damaged file
             return entry
     raise CheckpointError("Choose a voice first: train one, or add a voice file in the tab of voices.")
 
@@ -137,6 +142,12 @@ def sample_of(home: Path, entry: VoiceEntry) -> Path | None:
 def _own(folder: Path) -> VoiceEntry | None:
     note = read_json(folder / "voice.json", {})
     return _entry(OWN + folder.name, str(note.get("label", folder.name)), folder / "voice.safetensors", note)
+
+
+def _builtin() -> list[VoiceEntry]:
+    path = BASE_VOICE.find()
+    entry = _entry(BUILTIN, BUILTIN_LABEL, path, {}) if path else None
+    return [entry] if entry else []
 
 
 def _entry(voice_id: str, label: str, path: Path, note: dict[str, Any]) -> VoiceEntry | None:

@@ -3,6 +3,7 @@
 Kokoro's alphabet is IPA with single capital letters for diphthongs and ʧ ʤ ʦ ʣ for affricates, as in misaki.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -58,9 +59,10 @@ def lacking_phonemes(letter: str) -> str:
     if reader == "hibari":
         return "" if has_module("hibari") else "pip install 'svc-toolkit[speech]'"
     if reader == "misaki-zh":
-        return "" if _all("misaki", "jieba", "pypinyin", "cn2an") else "pip install 'misaki[zh]'"
+        return "" if _all("misaki", "jieba", "pypinyin", "cn2an") else "pip install 'svc-toolkit[speech-zh]'"
     if reader == "misaki-ja":
-        return "" if _all("misaki", "pyopenjtalk") else "pip install misaki pyopenjtalk-plus"
+        ready = _all("misaki", "pyopenjtalk", "fugashi", "jaconv", "mojimoji") and _dictionary()
+        return "" if ready else "pip install 'svc-toolkit[speech-ja]'"
     return "" if program("espeak-ng") else "apt-get install espeak-ng"
 
 
@@ -87,6 +89,11 @@ def _all(*modules: str) -> bool:
     return all(has_module(name) for name in modules)
 
 
+def _dictionary() -> bool:
+    """Whether fugashi finds a dictionary: unidic-lite has it in the package, unidic fetches one after installation."""
+    return has_module("unidic_lite") or has_module("unidic")
+
+
 @lru_cache
 def _reader(name: str, british: bool) -> Callable[[str], str]:
     """A function from a sentence to phonemes; dictionaries are loaded once."""
@@ -96,11 +103,15 @@ def _reader(name: str, british: bool) -> Callable[[str], str]:
         english: Callable[[str], str] = G2P(british=british)
         return english
     if name == "misaki-zh":
+        import jieba
         from misaki.zh import ZHG2P
+
+        jieba.setLogLevel(logging.WARNING)  # it tells of its dictionary at every start
 
         mandarin = ZHG2P()
         return lambda sentence: str(mandarin(sentence)[0])
     from misaki.ja import JAG2P
 
-    japanese = JAG2P()
+    # Its other way, without fugashi, writes letters that this model was not taught, and the pitch after the sentence.
+    japanese = JAG2P("cutlet")
     return lambda sentence: str(japanese(sentence)[0])

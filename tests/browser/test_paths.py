@@ -121,7 +121,7 @@ def test_two_users_do_not_have_each_others_things(client: Any, server: Server, r
     for name in ("/job", "/cancel", "/retry", "/result", "/remove", "/losses", "/batch_files"):
         assert "There is no such job" in refusal(other, job["id"], api_name=name)
     assert other.predict(api_name="/jobs") == []
-    assert [voice["label"] for voice in other.predict(api_name="/voices")] == ["anna"]
+    assert [voice["label"] for voice in other.predict(api_name="/voices")] == ["anna", "base"]
 
 
 def test_a_path_typed_into_a_box_of_the_page_is_refused_in_a_sentence(page: Any, song: Path) -> None:

@@ -115,7 +115,7 @@ def test_the_life_of_a_voice(client: Any, runs: Path) -> None:
     assert refused["state"] == "failed" and refused["error"] and "/" not in refused["error"].split(":")[0]
     for voice in (first, mixed, small["voice"]):
         client.predict(voice, api_name="/remove_voice")
-    assert [v["label"] for v in client.predict(api_name="/voices")] == ["anna"]
+    assert [v["label"] for v in client.predict(api_name="/voices")] == ["anna", "base"]
     assert "belongs to the server" in refusal(client, anna(client), api_name="/remove_voice")
 
 

@@ -19,13 +19,13 @@ from svc.interface.listening import address, player
 from svc.interface.page import Page
 from svc.interface.slicelist import SliceList
 from svc.interface.songlist import SongList, inputs_of
-from svc.interface.voices import voice_header
+from svc.interface.voices import BUILTIN, voice_header
 from svc.paths import recipe as recipe_path
 
 # Recipes in the order they are offered, with the minutes that are suggested for each.
 RECIPES: dict[str, float | None] = {"fast": 60.0, "quality": None, "demo": 5.0, "debug": None}
 FRONT = ("train.max_minutes", "train.max_steps")
-NONE, BUILTIN = "", "builtin"
+NONE = ""
 FIXED_BASES = (("builtin_base", BUILTIN), ("no_base", NONE))
 
 
@@ -188,7 +188,7 @@ def _training(page: Page, slices: SliceList) -> None:
     def bases(now: str, request: gr.Request) -> Any:
         entries = page.voices(request)
         fixed = [(page.say(request, f"train.{key}"), key_id) for key, key_id in FIXED_BASES]
-        names = [*fixed, *((entry.label, entry.id) for entry in entries)]
+        names = [*fixed, *((e.label, e.id) for e in entries if e.id != BUILTIN)]
         return gr.update(choices=names, value=now if now in [key_id for _, key_id in names] else BUILTIN)
 
     inputs = [slices.dataset, preset, base, *controls.components]

@@ -18,13 +18,14 @@ from svc.interface.jobs.record import DONE, JobView
 from svc.interface.page import Page
 from svc.interface.presets import differences
 from svc.interface.takes import note, settings_words
-from svc.interface.voices import VoiceEntry, change_voice, remove_voice, sample_name, sample_of
+from svc.interface.voices import BUILTIN, VoiceEntry, change_voice, remove_voice, sample_name, sample_of
 
 KINDS = ("sample", "import", "mix", "compress", "export")
 LAYOUTS = ("sovits", "rvc")
 ENDINGS = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
 INDEX_ENDINGS = (".index", ".pt", ".safetensors")
 AUTO = ""
+MOST_SINGERS = 20  # told with range and minutes each
 
 
 def build(page: Page) -> None:
@@ -184,8 +185,10 @@ def library_html(page: Page, request: gr.Request) -> str:
 
 
 def _row(page: Page, request: gr.Request, entry: VoiceEntry) -> str:
-    owner = "" if entry.own else f" · {page.say(request, 'voices.server')}"
+    owner = "" if entry.own else f" · {page.say(request, 'voices.builtin' if entry.id == BUILTIN else 'voices.server')}"
     ranges = ", ".join(range_of(speaker) for speaker in entry.speakers[:3])
+    if more := len(entry.speakers[3:]):
+        ranges += ", " + page.say(request, "voices.more", count=more)
     cells = (
         f"{entry.label}{owner}",
         ranges,
@@ -217,8 +220,10 @@ def facts_html(page: Page, request: gr.Request, entry: VoiceEntry) -> str:
             range=range_of(s),
             median=note(float(s.get("f0_median_hz") or 0)),
         )
-        for s in entry.speakers[:20]
+        for s in entry.speakers[:MOST_SINGERS]
     )
+    if more := len(entry.speakers[MOST_SINGERS:]):
+        singers += "; " + page.say(request, "voices.more", count=more)
     known = entry.provenance
     came = next((f"{key}: {known[key]}" for key in ("imported_from", "steps", "step") if known.get(key)), "")
     mixed = ", ".join(f"{part['weight']:.0%} {part['file']}" for part in known.get("mixed_from", []))

@@ -131,3 +131,21 @@ def test_export_of_an_imported_voice(cli: Cli, shared: Path, tmp_path: Path) -> 
     done = cli("export", foreign, "--format", "rvc", "--output", tmp_path / "again.pth", "--json")
     assert done.code == 0, done.err
     assert json.loads(done.out) == {"files": [str(tmp_path / "again.pth")], "precision": "fp16", "notes": []}
+
+
+def test_the_base_voice_goes_by_its_name(
+    cli: Cli, voice: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = json.loads(cli("info", "builtin", "--json").out)
+    assert told["kind"] == "voice" and len(told["speakers"]) == 50
+    song = write(tmp_path / "song.wav", sung(1.0))
+    arguments = ("convert", song, "--voice", "builtin", "--output", tmp_path / "out", *FAST)
+    assert cli(*arguments, "--speaker", "zf_xiaoyi").code == 0
+    unknown = cli(*arguments, "--speaker", "nobody")
+    assert unknown.code == 1 and "nobody" in unknown.sentences[0]
+    # A file of that name is what its owner means.
+    voice.rename(tmp_path / "builtin")
+    assert (
+        cli("convert", song, "--voice", "builtin", "--output", tmp_path / "own", *FAST, "--speaker", "anna").code == 0
+    )

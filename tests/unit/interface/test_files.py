@@ -91,18 +91,19 @@ def test_voices_of_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     source = tiny_voice(tmp_path / "runs" / "shared" / "voice.safetensors")
     home, other = tmp_path / "u1", tmp_path / "u2"
     own = add_voice(home, source, "Anna / 安娜")
-    assert [v.label for v in list_voices(home)] == ["Anna / 安娜", "shared"]
-    assert [v.label for v in list_voices(other)] == ["shared"]
+    assert [v.label for v in list_voices(home)] == ["Anna / 安娜", "shared", "base"]
+    assert [v.label for v in list_voices(other)] == ["shared", "base"]
     entry = find_voice(home, own)
     assert entry.own and entry.speakers[0]["name"] == "anna" and entry.sample_rate == 44_100
     change_voice(home, own, preset={"transpose": 3})
     assert find_voice(home, own).preset == {"transpose": 3}
     with pytest.raises(CheckpointError):
         find_voice(other, own)
-    with pytest.raises(CheckpointError, match="belongs to the server"):
-        remove_voice(home, "server-shared")
+    for given in ("server-shared", "builtin"):
+        with pytest.raises(CheckpointError, match="belongs to the server"):
+            remove_voice(home, given)
     remove_voice(home, own)
-    assert len(list_voices(home)) == 1
+    assert len(list_voices(home)) == 2
     (tmp_path / "bad").write_bytes(b"x" * 40)
     with pytest.raises(CheckpointError, match="not a voice file"):
         add_voice(home, tmp_path / "bad", "bad")

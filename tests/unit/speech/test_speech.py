@@ -131,6 +131,44 @@ def test_kokoro_cuts_long_sentences_at_blanks() -> None:
     assert "".join(pieces).replace(" ", "") == "abcd" * 200
 
 
+SENTENCES = {
+    "a": "The weather is lovely today.",
+    "b": "The weather is lovely today.",
+    "z": "今天天气很好。",
+    "j": "今日はとても天気がいいです。",
+    "e": "Hoy hace muy buen tiempo.",
+    "f": "Il fait très beau aujourd'hui.",
+    "h": "आज मौसम बहुत अच्छा है।",
+    "i": "Oggi fa molto bello.",
+    "p": "Hoje o tempo está muito bom.",
+}
+
+
+@pytest.mark.parametrize("letter", SENTENCES)
+def test_kokoro_reads_every_language(letter: str) -> None:
+    """With its packages; the letters are those the model was taught, which no package is trusted to write."""
+    needs("kokoro")
+    if lacking := kokoro_phonemes.lacking_phonemes(letter):
+        pytest.skip(f"reading {kokoro_phonemes.LANGUAGES[letter].name} needs: {lacking}")
+    known = kokoro._letters()
+    written = kokoro_phonemes.to_phonemes(SENTENCES[letter], letter, known)
+    whole = kokoro_phonemes.to_phonemes(SENTENCES[letter], letter, dict.fromkeys(map(chr, range(32, 0x3100)), 0))
+    assert len(written) >= 0.95 * len(whole) > 10
+    voice = next(v.id for v in create_engine("kokoro").voices() if v.id[0] == letter)
+    audio = create_engine("kokoro").speak(SENTENCES[letter], voice)
+    assert 1.0 < audio.seconds < 6.0 and np.abs(audio.samples).max() > 0.05
+
+
+def test_japanese_needs_all_of_its_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = {"misaki", "pyopenjtalk", "fugashi", "jaconv", "mojimoji", "unidic_lite"}
+    monkeypatch.setattr(kokoro_phonemes, "has_module", lambda name: name in there)
+    assert kokoro_phonemes.lacking_phonemes("j") == ""
+    for name in sorted(there):
+        there.discard(name)
+        assert "speech-ja" in kokoro_phonemes.lacking_phonemes("j")
+        there.add(name)
+
+
 def test_kokoro_speaks() -> None:
     needs("kokoro")
     audio = create_engine("kokoro").speak("Hello there.", "af_heart")
