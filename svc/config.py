@@ -273,6 +273,9 @@ class ConvertOptions(Settings):
     separate_model: str | None = Field(
         None, description="Model that takes them out: a file, a name of `svc weights list`, or of a file in pretrain/."
     )
+    leave_residue: bool = Field(
+        True, description="Leave what the separator finds where nobody sings in the song, instead of singing it."
+    )
     vocals_db: float = Field(0.0, ge=-60, le=24, description="Gain of the converted vocals in the remix, in dB.")
     accompaniment_db: float = Field(0.0, ge=-60, le=24, description="Gain of the accompaniment in the remix, in dB.")
     vocals_only: bool = Field(False, description="Write the converted vocals without the accompaniment.")

@@ -22,6 +22,7 @@ from svc.audio.writing import AudioWriter
 from svc.config import ConvertOptions
 from svc.conversion.converter import Converter
 from svc.conversion.image import ImageMeter, VocalImage
+from svc.conversion.residue import Presence, PresenceMeter
 from svc.conversion.sources import RawFile, disk_error
 from svc.conversion.stream import ConversionReport
 from svc.errors import AudioError, SvcError
@@ -175,10 +176,12 @@ class SongJob:
         from svc.separation.separator import Source
 
         vocals, meter = self._file("vocals.f32", self.channels), ImageMeter(self.rate, self.channels)
+        presence = PresenceMeter(self.rate)
 
-        def keep(voice: np.ndarray, _: np.ndarray) -> None:
+        def keep(voice: np.ndarray, rest: np.ndarray) -> None:
             vocals.write(voice)
             meter.add(voice)
+            presence.add(voice, rest)
 
         def blocks() -> Iterator[np.ndarray]:
             with AudioReader(self.source) as reader:
@@ -196,7 +199,20 @@ class SongJob:
                 f"Separating {self.source} with '{method}' failed ({type(error).__name__}: {error}): choose another "
                 "method, or give vocals only with the method 'none'."
             ) from error
+        if method != "none" and self.options.leave_residue:
+            vocals = self._where_sung(vocals, presence.presence())
         return vocals, meter.image()
+
+    def _where_sung(self, vocals: RawFile, presence: Presence) -> RawFile:
+        """The vocals without what nobody sings; being taken from the song, the accompaniment has that again."""
+        if presence.everywhere:
+            return vocals
+        kept = self._file("sung_vocals.f32", self.channels)
+        for start in range(0, vocals.length, self.block):
+            block = vocals.read_channels(start, start + self.block)
+            kept.write(block * presence.at(start, start + block.shape[1]))
+        vocals.delete()
+        return kept
 
     def _convert(self, vocals: RawFile, image: VocalImage, progress: Progress) -> tuple[RawFile, ConversionReport]:
         """The converted vocals, placed where the source's are, at the song's rate and channels."""
