@@ -17,7 +17,8 @@ import torch
 
 from svc.audio.reading import read_audio
 from svc.audio.signal import Audio
-from svc.conversion.residue import HOLD_STEPS, STEP_SECONDS, PresenceMeter
+from svc.conversion.residue import HOLD_STEPS, PresenceMeter
+from svc.conversion.steps import STEP_SECONDS, StepCutter
 from svc.paths import shared_dir
 from svc.registry import SEPARATORS
 
@@ -27,9 +28,7 @@ LITHIUM_SECONDS = 180.0
 
 def levels(samples: np.ndarray, rate: int) -> np.ndarray:
     """Level in dB every tenth of a second of (C, N) samples."""
-    step = round(STEP_SECONDS * rate)
-    whole = samples.shape[1] // step
-    energy = np.square(samples[:, : whole * step]).mean(axis=0).reshape(whole, step).mean(axis=1)
+    energy = np.square(StepCutter(rate, len(samples)).cut(samples)).mean(axis=(0, 2))
     return 10.0 * np.log10(energy + 1e-12)
 
 

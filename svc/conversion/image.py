@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-STEP_SECONDS = 0.1
+from svc.conversion.steps import STEP_SECONDS, StepCutter, between_steps
+
 SMOOTHING_SECONDS = 0.75
 LARGEST_GAIN = 4.0
 
@@ -28,27 +29,22 @@ class VocalImage:
 
     def place(self, mono: np.ndarray, start: int) -> np.ndarray:
         """Mono samples (n,), the first of which is sample `start` of the song, to (C, n) float32."""
-        positions = (np.arange(start, start + len(mono)) + 0.5) / self.step - 0.5
-        grid = np.arange(self.gains.shape[1])
-        return np.stack([mono * np.interp(positions, grid, row) for row in self.gains]).astype(np.float32)
+        stop = start + len(mono)
+        return np.stack([mono * between_steps(row, self.step, start, stop) for row in self.gains]).astype(np.float32)
 
 
 class ImageMeter:
     """Collects the covariance of the channels of a stream every 100 ms."""
 
     def __init__(self, sample_rate: int, channels: int) -> None:
-        self.step = round(STEP_SECONDS * sample_rate)
+        self._steps = StepCutter(sample_rate, channels)
         self.channels = channels
-        self._rest = np.zeros((channels, 0), dtype=np.float32)
         self._covariance: list[np.ndarray] = []
 
     def add(self, samples: np.ndarray) -> None:
         """Take the next (C, n) samples."""
-        samples = np.concatenate([self._rest, samples], axis=1)
-        whole = samples.shape[1] // self.step
-        steps = samples[:, : whole * self.step].reshape(self.channels, whole, self.step).astype(np.float64)
+        steps = self._steps.cut(samples)
         self._covariance.extend(np.einsum("cgs,dgs->gcd", steps, steps, optimize=True))
-        self._rest = samples[:, whole * self.step :]
 
     def image(self) -> VocalImage:
         """The image of all samples so far.
@@ -58,12 +54,12 @@ class ImageMeter:
         channel's gain is the root of its energy over that of the down-mix, smoothed over 0.75 s and leaning on the
         whole song's where little sounds, so that panning and level differences come back.
         """
-        rest = self._rest.astype(np.float64)
+        rest = self._steps.rest.astype(np.float64)
         steps = np.array([*self._covariance, rest @ rest.T])
         whole = steps.sum(axis=0)
         if not whole.any():
             even = np.full(self.channels, 1.0 / self.channels)
-            return VocalImage(even, np.ones((self.channels, 1)), self.step)
+            return VocalImage(even, np.ones((self.channels, 1)), self._steps.step)
         direction = np.linalg.eigh(whole)[1][:, -1]
         direction *= 1.0 if direction.sum() >= 0 else -1.0
         weights = direction / np.abs(direction).sum()
@@ -73,4 +69,4 @@ class ImageMeter:
         energy = np.einsum("gcc->cg", smooth)
         polarity = np.where(whole @ weights >= 0, 1.0, -1.0)[:, None]
         gains = polarity * np.minimum(np.sqrt(energy / (mono + 1e-20)), LARGEST_GAIN)
-        return VocalImage(weights, gains, self.step)
+        return VocalImage(weights, gains, self._steps.step)

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-STEP_SECONDS = 0.1
+from svc.conversion.blending import SILENCE_BELOW_LOUD_DB
+from svc.conversion.steps import StepCutter, between_steps
+
 LOUD_PERCENTILE = 95.0
 BELOW_LOUD_DB = 22.0
 """Vocals this far below the song's loud vocals are residue..."""
 BELOW_MIX_DB = 12.0
-"""... where they are also this far below the song itself; a quiet verse over a quiet guitar is not."""
-FLOOR_DB = 45.0
-"""As `blending.silence_level`: vocals so far below the loud ones are silent, whatever is around them."""
+"""... where they are also this far below the song itself; a quiet verse over a quiet guitar is not, silence is."""
 HOLD_STEPS = 5
 """Half a second before and after everything sung belongs to it: breaths, quiet consonants, the end of a word."""
 
@@ -34,34 +34,30 @@ class Presence:
 
     def at(self, start: int, stop: int) -> np.ndarray:
         """Gain of samples [start, stop), float32 (n,); it changes linearly from step to step."""
-        positions = (np.arange(start, stop) + 0.5) / self.step - 0.5
-        return np.interp(positions, np.arange(len(self.gains)), self.gains).astype(np.float32)
+        return between_steps(self.gains, self.step, start, stop).astype(np.float32)
 
 
 class PresenceMeter:
     """Collects the energy of vocals and song every 100 ms of a stream."""
 
     def __init__(self, sample_rate: int) -> None:
-        self.step = round(STEP_SECONDS * sample_rate)
+        self._steps = StepCutter(sample_rate, 2)
         self._energies: list[np.ndarray] = []
-        self._rest = np.zeros((2, 0))
 
     def add(self, vocals: np.ndarray, accompaniment: np.ndarray) -> None:
         """Take the next (C, n) samples of both."""
         both = np.stack([np.square(part, dtype=np.float64).mean(axis=0) for part in (vocals, vocals + accompaniment)])
-        both = np.concatenate([self._rest, both], axis=1)
-        whole = both.shape[1] // self.step
-        self._energies.append(both[:, : whole * self.step].reshape(2, whole, self.step).mean(axis=2))
-        self._rest = both[:, whole * self.step :]
+        self._energies.append(self._steps.cut(both).mean(axis=2))
 
     def presence(self) -> Presence:
         """Where somebody sings, of all samples so far."""
-        last = self._rest.mean(axis=1, keepdims=True) if self._rest.shape[1] else np.zeros((2, 0))
+        rest = self._steps.rest
+        last = rest.mean(axis=1, keepdims=True) if rest.shape[1] else rest
         vocals_db, song_db = 10.0 * np.log10(np.concatenate([*self._energies, last], axis=1) + 1e-12)
         if not len(vocals_db):
-            return Presence(np.ones(1), self.step)
+            return Presence(np.ones(1), self._steps.step)
         loud = float(np.percentile(vocals_db, LOUD_PERCENTILE))
         sung = vocals_db > loud - BELOW_LOUD_DB
-        sung |= (vocals_db > song_db - BELOW_MIX_DB) & (vocals_db > loud - FLOOR_DB)
+        sung |= (vocals_db > song_db - BELOW_MIX_DB) & (vocals_db > loud - SILENCE_BELOW_LOUD_DB)
         held = np.convolve(sung, np.ones(2 * HOLD_STEPS + 1), mode="full")[HOLD_STEPS : HOLD_STEPS + len(sung)]
-        return Presence((held > 0.5).astype(np.float64), self.step)
+        return Presence((held > 0.5).astype(np.float64), self._steps.step)

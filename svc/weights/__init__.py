@@ -98,14 +98,14 @@ RESEMBLYZER = WeightFile(
 BASE_VOICE = WeightFile(
     name="base_voice.safetensors",
     sha256="b52d1501065c59ff038a641d247234558667d0fc4eb1bfb0a5351e3c8fab5ca0",
-    bytes=26097342,
+    bytes=26_097_342,
     licence="MIT",
     purpose="base voice that trainings and prompts start from",
 )
 BASE_DISCRIMINATOR = WeightFile(
     name="base_discriminator.safetensors",
     sha256="057b1fda9b62a308b0e2055575134b2a0a222793b09afcb5e70dd546cd7d5f1d",
-    bytes=3353880,
+    bytes=3_353_880,
     licence="MIT",
     purpose="discriminators of the base voice, for trainings",
 )
