@@ -10,7 +10,15 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from svc.errors import ConfigError
-from svc.registry import CONTENT_ENCODERS, DECODERS, DISCRIMINATORS, PITCH_ESTIMATORS, SEPARATORS, SLICERS
+from svc.registry import (
+    CONTENT_ENCODERS,
+    DECODERS,
+    DEFAULT_SEPARATOR,
+    DISCRIMINATORS,
+    PITCH_ESTIMATORS,
+    SEPARATORS,
+    SLICERS,
+)
 
 
 class Settings(BaseModel):
@@ -64,7 +72,7 @@ class FeatureConfig(Settings):
 class PrepareConfig(Settings):
     """How raw songs become training slices."""
 
-    separate: str = choice(SEPARATORS, "spleeter", "How vocals are taken out of songs; 'none' for dry vocals.")
+    separate: str = choice(SEPARATORS, DEFAULT_SEPARATOR, "How vocals are taken out of songs; 'none' for dry vocals.")
     separate_model: str | None = Field(
         None, description="Model that takes them out: a file, a name of `svc weights list`, or of a file in pretrain/."
     )
@@ -167,6 +175,13 @@ class TrainConfig(Settings):
     learning_rate: float = Field(2e-4, gt=0, le=0.1, description="Initial learning rate.")
     discriminator_learning_rate: float = Field(2e-4, gt=0, le=0.1, description="The discriminators' learning rate.")
     lr_decay: float = Field(0.9999, gt=0, le=1, description="Learning-rate factor applied every 100 steps.")
+    lr_end: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Share of the learning rates that is left when max_steps or max_minutes are over; they sink to it "
+        "along half a cosine. 1 leaves them to lr_decay.",
+    )
     warmup_steps: int = Field(100, ge=0, description="Steps of linear learning-rate rise.")
     adam_betas: tuple[float, float] = Field((0.8, 0.99), description="AdamW betas.")
     weight_decay: float = Field(0.01, ge=0, description="AdamW weight decay.")
@@ -269,7 +284,9 @@ class ConvertOptions(Settings):
     protect: float = Field(
         0.33, ge=0, le=1, description="Share of the source's own breaths and unvoiced consonants kept in the result."
     )
-    separate: str = choice(SEPARATORS, "spleeter", "How vocals are taken out; 'none' if the input is vocals only.")
+    separate: str = choice(
+        SEPARATORS, DEFAULT_SEPARATOR, "How vocals are taken out; 'none' if the input is vocals only."
+    )
     separate_model: str | None = Field(
         None, description="Model that takes them out: a file, a name of `svc weights list`, or of a file in pretrain/."
     )

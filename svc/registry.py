@@ -84,6 +84,7 @@ CONTENT_ENCODERS = Registry(
 SEPARATORS = Registry(
     "separation method",
     {
+        "refined": "svc.separation.refiner:RefinedSpleeter",
         "spleeter": "svc.separation.spleeter:Spleeter",
         "demucs": "svc.separation.demucs:Demucs",
         "roformer": "svc.separation.roformer:Roformer",
@@ -94,6 +95,8 @@ SEPARATORS = Registry(
         "none": "svc.separation.none:NoSeparation",
     },
 )
+
+DEFAULT_SEPARATOR = "refined"
 
 DECODERS = Registry(
     "decoder",

@@ -50,6 +50,10 @@ BASSES = (32, 33, 34, 35, 36, 38, 39, 43, 58)
 SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 3, 5, 7, 9, 10), (0, 2, 3, 5, 7, 8, 11))
 PROGRESSIONS = ((0, 4, 5, 3), (0, 5, 3, 4), (0, 3, 0, 4), (5, 3, 0, 4), (0, 6, 5, 4), (1, 4, 0, 0), (0, 0, 3, 4))
 KITS = (0, 0, 8, 16, 24, 25, 32, 40)
+PADS = (48, 49, 50, 51, 88, 89, 90, 92, 93, 94, 95, 16, 18, 21, 61, 62, 63)
+ARPEGGIOS = (80, 81, 82, 83, 84, 86, 87, 90, 5, 4, 11, 24, 25, 26, 27, 45, 46, 104, 107)
+GUITARS = (29, 30, 30, 29, 27, 28)
+ORCHESTRA = (40, 41, 42, 43, 44, 45, 48, 49, 56, 57, 58, 60, 61, 68, 69, 70, 71, 73)
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,11 @@ class Key:
         return self.tonic + self.scale[step % 7] + 12 * (step // 7)
 
 
-def compose(seed: int, seconds: float) -> tuple[bytes, float]:
-    """A MIDI file of at least `seconds` and its seconds per beat; equal for equal arguments."""
+def compose(seed: int, seconds: float, wide: bool = False) -> tuple[bytes, float]:
+    """A MIDI file of at least `seconds` and its seconds per beat; equal for equal arguments.
+
+    `wide` bands have more to choose from: distorted guitars, pads, arpeggios and orchestras as well.
+    """
     rng = np.random.default_rng(seed)
     beat_seconds = 60 / rng.uniform(66, 168)
     bars = int(np.ceil(seconds / beat_seconds / 4)) + 1
@@ -78,9 +85,10 @@ def compose(seed: int, seconds: float) -> tuple[bytes, float]:
         bars,
     )
     score = Score()
-    parts = ["solo"] if rng.random() < 0.15 else [p for p, share in PART_SHARES.items() if rng.random() < share]
+    shares = WIDE_PART_SHARES if wide else PART_SHARES
+    parts = ["solo"] if rng.random() < 0.15 else [p for p, share in shares.items() if rng.random() < share]
     for channel, part in enumerate(parts or ["chords"]):
-        _PARTS[part](score, channel, key, rng)
+        _PARTS[part](score, channel + (channel >= DRUMS), key, rng)
     return score.to_bytes(beat_seconds), beat_seconds
 
 
@@ -164,12 +172,68 @@ def _drums(score: Score, channel: int, key: Key, rng: np.random.Generator) -> No
                 score.note(DRUMS, drum, bar * 4 + sixteenth / 4, 0.2, int(rng.integers(50, 118)))
 
 
+def _pad(score: Score, channel: int, key: Key, rng: np.random.Generator) -> None:
+    """Chords held over one or two bars in wide position."""
+    _open(score, channel, PADS, rng)
+    bars, velocity = int(rng.integers(1, 3)), int(rng.integers(45, 95))
+    for bar in range(0, key.bars, bars):
+        root = key.progression[bar % len(key.progression)]
+        for step, octave in ((0, 0), (4, 0), (2, 12), (6, 12))[: 3 + int(rng.random() < 0.3)]:
+            score.note(channel, 40 + (key.degree(root + step) - 40) % 12 + octave, bar * 4, bars * 4 - 0.05, velocity)
+
+
+def _power(score: Score, channel: int, key: Key, rng: np.random.Generator) -> None:
+    """Fifths of an electric guitar in eighths or sixteenths, some muted, or let ring."""
+    _open(score, channel, GUITARS, rng)
+    pace = float(rng.choice([0.5, 0.5, 0.25, 2.0]))
+    accents = rng.random(int(4 / pace)) < 0.4
+    for bar in range(key.bars):
+        low = 40 + (key.degree(key.progression[bar % len(key.progression)]) - 40) % 12
+        for k, accent in enumerate(accents):
+            length = pace * (0.95 if accent or pace > 1 else 0.4)
+            for tone in (low, low + 7, low + 12):
+                score.note(channel, tone, bar * 4 + k * pace, length, int(rng.integers(70, 90)) + 20 * int(accent))
+
+
+def _arpeggio(score: Score, channel: int, key: Key, rng: np.random.Generator) -> None:
+    """Broken chords over two octaves in a figure that stays."""
+    _open(score, channel, ARPEGGIOS, rng)
+    pace = float(rng.choice([0.25, 0.5, 1 / 3]))
+    figure = rng.integers(0, 6, round(4 / pace))
+    low, length = int(rng.choice([48, 55, 60, 67])), pace * rng.uniform(0.4, 1.6)
+    for bar in range(key.bars):
+        root = key.progression[bar % len(key.progression)]
+        tones = sorted(low + (key.degree(root + step) - low) % 12 for step in (0, 2, 4))
+        for k, tone in enumerate(figure):
+            pitch = tones[tone % 3] + 12 * int(tone // 3)
+            score.note(channel, pitch, bar * 4 + k * pace, length, int(rng.integers(55, 105)))
+
+
+def _orchestra(score: Score, channel: int, key: Key, rng: np.random.Generator) -> None:
+    """One desk of an orchestra: chord tones in a rhythm that stays, short or tied."""
+    _open(score, channel, ORCHESTRA, rng)
+    pace, short = float(rng.choice([0.5, 1.0, 2.0])), rng.random() < 0.4
+    played = rng.random(int(4 / pace)) < 0.75
+    low = int(rng.choice([43, 50, 55, 62, 69]))
+    for bar in range(key.bars):
+        root = key.progression[bar % len(key.progression)]
+        for k in np.flatnonzero(played):
+            tone = low + (key.degree(root + int(rng.choice([0, 2, 4, 4, 1]))) - low) % 12
+            length = pace * (0.3 if short else 1.0)
+            score.note(channel, tone, bar * 4 + float(k) * pace, length, int(rng.integers(50, 112)))
+
+
 PART_SHARES = {"chords": 0.8, "bass": 0.65, "solo": 0.5, "bells": 0.2, "strings": 0.3, "drums": 0.6}
+WIDE_PART_SHARES = PART_SHARES | {"solo": 0.35, "chords": 0.5, "drums": 0.65, "pad": 0.35, "power": 0.35}
+WIDE_PART_SHARES |= {"power_again": 0.2, "arpeggio": 0.35, "arpeggio_again": 0.15}
+WIDE_PART_SHARES |= {"orchestra": 0.3, "orchestra_again": 0.25, "orchestra_third": 0.15}
 _PARTS = {"chords": _chords, "bass": _bass, "solo": _solo, "bells": _bells, "strings": _strings, "drums": _drums}
+_PARTS |= {"pad": _pad, "power": _power, "power_again": _power, "arpeggio": _arpeggio, "arpeggio_again": _arpeggio}
+_PARTS |= {"orchestra": _orchestra, "orchestra_again": _orchestra, "orchestra_third": _orchestra}
 
 
-def play(seed: int, soundfont: Path, seconds: float) -> np.ndarray:
-    """The piece of this seed, (2, n) float32 at 44.1 kHz, n for `seconds`, peak 0.5."""
-    played = render(compose(seed, seconds)[0], soundfont, RATE, gain=0.4)
+def play(seed: int, soundfont: Path, seconds: float, wide: bool = False) -> np.ndarray:
+    """The piece of this seed, (2, n) float32 at 44.1 kHz, n for `seconds`, peak 0.5; `wide` as for `compose`."""
+    played = render(compose(seed, seconds, wide)[0], soundfont, RATE, gain=0.4)
     samples = played[: round(seconds * RATE)].T.astype(np.float32)
     return np.ascontiguousarray(samples / max(2 * float(np.abs(samples).max()), 1e-6))

@@ -2,7 +2,9 @@
 
     python scripts/recipes/base_voice.py --work scratch/base --minutes 90
 
-Every stage goes on from where it stopped, so the training can be done in pieces. Only what may train shipped weights
+Every stage goes on from where it stopped, so the training can be done in pieces. `--gpu` trains with twelve times the
+slices a step, longer ones, and learning rates that sink to the end of --minutes; with `--start VOICE` and
+`--start-discriminator FILE` it goes on from a base instead of random weights. Only what may train shipped weights
 (the reference folder's audio/README.md): LibriSpeech (CC BY 4.0), Picovoice commands (Apache-2.0), kerstin without its
 last 40 files (CC0), LJ Speech (public domain), vocobox_martin (MIT), smstools (CC BY 4.0), oatsu (MIT), and made lines
 of Kokoro (Apache-2.0), one singer for each timbre or mixture of timbres. Picovoice does not say who speaks, so each of
@@ -29,6 +31,21 @@ RECIPE = Path(__file__).resolve().parents[2] / "configs" / "base.yaml"
 KERSTIN_TEST = 40
 NOT_SHIPPABLE = ("csd_", "opensinger_")
 PURE_TIMBRE = re.compile("[a-z][fm]_[a-z]+")
+GPU = {
+    "batch-size": 96,
+    "slice-frames": 128,
+    "segment-frames": 128,
+    "adversarial-frames": 48,
+    "learning-rate": 6e-4,
+    "discriminator-learning-rate": 1.5e-4,
+    "lr-decay": 1.0,
+    "lr-end": 0.03,
+    "warmup-steps": 60,
+    "ema-decay": 0.997,
+    "adversarial-start-step": 0,
+    "max-steps": 200_000,
+    "workers": 9,
+}
 NOTE = (
     "The built-in base voice. Its named singers are made voices of Kokoro-82M (Apache-2.0); people's recordings (CC0, "
     "CC BY 4.0, Apache-2.0, MIT, public domain) taught it too, but their rows are not in this file."
@@ -128,6 +145,9 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, default=shared_dir() / "audio", help="the reference folder's audio/")
     parser.add_argument("--made", type=Path, nargs="*", help="folders of made lines; kokoro_parallel is the default")
     parser.add_argument("--minutes", type=float, default=90, help="minutes of training of this call")
+    parser.add_argument("--gpu", action="store_true", help="the settings for a large GPU")
+    parser.add_argument("--start", default="none", help="a base to go on from")
+    parser.add_argument("--start-discriminator", type=Path, help="its discriminators")
     parser.add_argument("--until", choices=("collect", "prepare", "train"), default="train")
     parser.add_argument("--export", type=Path, help="write the files for svc/assets into this folder and stop")
     arguments = parser.parse_args()
@@ -142,21 +162,13 @@ def main() -> None:
     svc("prepare", raw, "--output", dataset, "--config", RECIPE, "--separate", "none")
     if arguments.until == "prepare":
         return
-    resume = ["--resume"] if (run / "checkpoints").is_dir() else []
     os.environ["SVC_RUNS_DIR"] = str(arguments.work)
-    svc(
-        "train",
-        dataset,
-        "--run",
-        "run",
-        "--base",
-        "none",
-        "--config",
-        RECIPE,
-        "--train.max-minutes",
-        arguments.minutes,
-        *resume,
-    )
+    words: list[object] = ["--resume"] if (run / "checkpoints").is_dir() else ["--base", arguments.start]
+    if arguments.start_discriminator is not None and "--resume" not in words:
+        words += ["--base-discriminator", arguments.start_discriminator]
+    if arguments.gpu:
+        words += [word for name, value in GPU.items() for word in (f"--train.{name}", value)]
+    svc("train", dataset, "--run", "run", "--config", RECIPE, "--train.max-minutes", arguments.minutes, *words)
 
 
 if __name__ == "__main__":

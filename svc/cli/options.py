@@ -19,7 +19,7 @@ Recipe = Annotated[str, Parameter(help="A recipe's name (fast, quality, ...) or 
 Overrides = Annotated[Config, Parameter(name="*", group=SETTINGS)]
 Options = Annotated[ConvertOptions, Parameter(name="*")]
 Separate = Annotated[
-    str | None, Parameter(help="spleeter, demucs, basic, or none for recordings that hold vocals only.")
+    str | None, Parameter(help="refined, spleeter, demucs, basic, or none for recordings that hold vocals only.")
 ]
 
 

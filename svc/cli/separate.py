@@ -10,7 +10,7 @@ from svc.cli.options import Device, Json, UsageError, pick_device
 from svc.registry import SEPARATORS
 
 Method = Annotated[
-    str | None, Parameter(help=f"One of: {', '.join(SEPARATORS.names())}. Default: the model's, else spleeter.")
+    str | None, Parameter(help=f"One of: {', '.join(SEPARATORS.names())}. Default: the model's, else refined.")
 ]
 Model = Annotated[
     str | None,

@@ -6,12 +6,14 @@ from typing import Any
 
 from svc.errors import ConfigError, WeightError
 from svc.paths import pretrain_dir
-from svc.registry import SEPARATORS
+from svc.registry import DEFAULT_SEPARATOR, SEPARATORS
 from svc.separation.model_files import find_model, model_files, require_vocals
 from svc.separation.separator import Separator
 from svc.weights import RemoteFile, WeightEntry, catalogue, hash_of, weight_path
 
-DEFAULT = "spleeter"
+DEFAULT = DEFAULT_SEPARATOR
+# A model given beside these takes their place: the default, and what the default was when older settings were written.
+REPLACED = (DEFAULT, "spleeter")
 STAGED = "lead"
 METHODS = {".ckpt": "roformer", ".onnx": "mdx", ".pth": "vr", ".th": "demucs"}
 
@@ -54,9 +56,9 @@ def choose(method: str = DEFAULT, model: str | Path | None = None) -> Choice:
         return choose_stages(model)
     if not model:
         return _unnamed(method)
-    if method not in {DEFAULT, *METHODS.values()}:
+    if method not in {*REPLACED, *METHODS.values()}:
         raise ConfigError(f"The separation method '{method}' has no models: leave out the method, or '{model}'.")
-    wanted = "" if method == DEFAULT else method
+    wanted = "" if method in REPLACED else method
     path = Path(model)
     if path.is_file():
         return _of_file(path, wanted)

@@ -175,7 +175,7 @@ def _advice(model: str, folder: Path) -> str:
     entry = next((entry for entry in catalogue() if bag and _signatures(entry) == set(bag.signatures)), None)
     get = f"run  svc weights get {entry.name}  or " if entry else ""
     what = " and ".join(file.name for file in entry.files) if entry else "its .th file"
-    return f"{get}put {what} into {folder}/, or choose the separation method 'spleeter'."
+    return f"{get}put {what} into {folder}/, or choose the separation method 'refined'."
 
 
 def _signatures(entry: WeightEntry) -> set[str]:

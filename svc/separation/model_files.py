@@ -76,7 +76,7 @@ def find_model(
     if not files:
         raise WeightError(
             f"There is no model for the separation method '{method}' in {place}/: put a {kinds} file there, "
-            "or choose the separation method 'spleeter'."
+            "or choose the separation method 'refined'."
         )
     if len(files) > 1 and kind_of is not None:
         files = [path for path in files if kind_of(path) == VOCALS] or files

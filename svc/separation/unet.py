@@ -26,8 +26,11 @@ class SpleeterUNet(nn.Module):
         self.up_norm = nn.ModuleList(nn.BatchNorm2d(width, eps=_NORM_EPS) for width in _UP_OUT)
         self.out = nn.Conv2d(1, 2, 4, dilation=2, padding=3)
 
-    def forward(self, magnitude: Tensor) -> Tensor:
-        """(B, 2, T, F) magnitudes, T and F multiples of 64, to the stem's magnitudes of the same shape."""
+    def forward(self, magnitude: Tensor, layers: list[Tensor] | None = None) -> Tensor:
+        """(B, 2, T, F) magnitudes, T and F multiples of 64, to the stem's magnitudes of the same shape.
+
+        The layers on the way up, (B, C, T / 2^k, F / 2^k) from the lowest to the highest, are added to `layers`.
+        """
         hidden = magnitude.contiguous(memory_format=torch.channels_last)  # a sixth faster on CPU
         skips: list[Tensor] = []
         for level, convolution in enumerate(self.down):
@@ -40,4 +43,6 @@ class SpleeterUNet(nn.Module):
             if level:
                 hidden = torch.cat([skips.pop(), hidden], dim=1)
             hidden = norm(F.relu(convolution(hidden)[:, :, 1:-2, 1:-2]))
+            if layers is not None:
+                layers.append(hidden)
         return torch.sigmoid(self.out(hidden)) * magnitude

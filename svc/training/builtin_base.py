@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from svc.checkpoint.voice import Voice
-from svc.config import Config, ModelConfig
+from svc.config import Config, ModelConfig, merge
 from svc.features.spec import FeatureSpec
 from svc.weights import embedded_weights
 
@@ -34,8 +34,9 @@ DIRECT: dict[str, Any] = {
     "learning_rate": 3e-4,
     "adversarial_every": 2,
     "replay_share": 0.5,
-    "crossed_share": 0.5,
+    "crossed_share": 0.75,
     "held_parts": ("content_input", "prior"),
+    "losses": {"adversarial": 2.0},
 }
 
 
@@ -74,9 +75,7 @@ def differences(theirs: ModelConfig, ours: ModelConfig) -> list[tuple[str, Any, 
 
 def settings_from(theirs: ModelConfig, with_discriminator: bool) -> dict[str, Any]:
     """Settings to lay over a recipe (nested): the base's own parts, and the schedule of a short training."""
-    train = dict(FINE_TUNING)
-    if theirs.latent == "direct":
-        train |= DIRECT
+    train = merge(FINE_TUNING, DIRECT) if theirs.latent == "direct" else dict(FINE_TUNING)
     if with_discriminator:
         train["adversarial_start_step"] = 0
     return {"model": {name: getattr(theirs, name) for name in ADOPTED}, "train": train}

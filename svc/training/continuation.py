@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from svc.config import Config, ModelConfig
+from svc.config import Config, ModelConfig, TrainConfig
 from svc.data.manifest import PreparedDataset
 from svc.errors import CheckpointError
 from svc.features.spec import FeatureSpec
@@ -71,10 +71,7 @@ def _check_settings(before: dict[str, Any], now: dict[str, Any], messages: Messa
             f"The run was started with another model ({', '.join('model.' + name for name in other)}): "
             "continue it with the settings of its config.yaml, or start a new run."
         )
-    changed = [
-        f"train.{name} {before['train'].get(name)} -> {value}"
-        for name, value in now["train"].items()
-        if value != before["train"].get(name)
-    ]
+    train = TrainConfig().model_dump(mode="json") | before["train"]
+    changed = [f"train.{name} {train[name]} -> {value}" for name, value in now["train"].items() if value != train[name]]
     if changed:
         messages(f"Settings changed since the run was started: {'; '.join(changed)}.")

@@ -71,15 +71,19 @@ def _fast_bf16(kind: str) -> bool:
 
 @contextmanager
 def training_switches(device: torch.device) -> Iterator[None]:
-    """TF32 and tuned convolutions on CUDA, a core left free on CPU, torch's random state kept; undone at the end."""
+    """TF32 on CUDA, a core left free on CPU, torch's random state kept; undone at the end.
+
+    cuDNN does not try out its algorithms: the first step of a base took 24 s on an H100 with that and 4.5 s without,
+    and the prompts of nearly every batch have another length, which would have it try again.
+    """
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = (matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark)
+    before = (matmul.allow_tf32, cudnn.allow_tf32)
     threads = torch.get_num_threads()
     devices = [torch.cuda.current_device()] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         try:
             if device.type == "cuda":
-                matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = True, True, True
+                matmul.allow_tf32, cudnn.allow_tf32 = True, True
             if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
                 # The layers are small: when one thread has to wait for a core that loads data, all of them wait.
                 # On two busy cores, two threads made half the steps per second of one.
@@ -87,7 +91,7 @@ def training_switches(device: torch.device) -> Iterator[None]:
             yield
         finally:
             torch.set_num_threads(threads)
-            matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = before
+            matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
 def is_out_of_memory(error: Exception) -> bool:

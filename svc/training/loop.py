@@ -97,6 +97,7 @@ def fit(run: Run, stop: StopRequest) -> None:
     while state.step < train.max_steps and not _agreed(run, _time_is_up(run)):
         with clock.waiting():
             batch = _next(batches)
+        state.share_done = _share_done(run)
         state.gather(step_within_memory(run, batch))
         if state.step % train.log_every == 0:
             log(run, clock)
@@ -283,6 +284,17 @@ def _next(batches: Iterator[Batch]) -> Batch:
 def _time_is_up(run: Run) -> bool:
     minutes = run.config.train.max_minutes
     return minutes is not None and run.seconds >= minutes * 60
+
+
+def _share_done(run: Run) -> float:
+    """How much of the steps, or of the minutes of this call, is over, whichever is more.
+
+    Of several processes each has a clock of its own and all need one learning rate, so there the steps alone count.
+    """
+    train = run.config.train
+    minutes = train.max_minutes if run.state.accelerator.num_processes == 1 else None
+    spent = run.seconds / (60 * minutes) if minutes else 0.0
+    return min(1.0, max(run.state.step / train.max_steps, spent))
 
 
 def _agreed(run: Run, wish: bool) -> bool:

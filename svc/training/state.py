@@ -1,5 +1,6 @@
 """Everything a training step touches, in one object that can be written down and taken up again."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,8 +44,8 @@ class TrainState:
     """Models, optimisers, averages and counters of a run.
 
     `step` counts finished updates; of the speakers the first `own_singers` are the dataset's; `splits` is the number
-    of parts a batch is worked through in, raised when memory runs out; `sums` and `summed` gather losses since they
-    were last logged.
+    of parts a batch is worked through in, raised when memory runs out; `share_done` (0 to 1) is how much of the steps
+    or minutes that were asked for is over; `sums` and `summed` gather losses since they were last logged.
     """
 
     config: TrainConfig
@@ -57,6 +58,7 @@ class TrainState:
     ema: Ema
     step: int = 0
     splits: int = 1
+    share_done: float = 0.0
     own_singers: int = 0
     best: Best = field(default_factory=Best)
     sums: dict[str, Tensor] = field(default_factory=dict)
@@ -94,9 +96,11 @@ class TrainState:
         return self.accelerator.unwrap_model(self.generator)
 
     def learning_rate_factor(self) -> float:
-        """Linear rise over `warmup_steps`, times `lr_decay` per 100 steps."""
+        """Linear rise over `warmup_steps`, times `lr_decay` per 100 steps, times the way down to `lr_end`."""
         warmup = min(1.0, (self.step + 1) / max(1, self.config.warmup_steps))
-        return warmup * self.config.lr_decay ** (self.step // 100)
+        end = self.config.lr_end
+        sinking = end + (1.0 - end) * 0.5 * (1.0 + math.cos(math.pi * self.share_done))
+        return warmup * sinking * self.config.lr_decay ** (self.step // 100)
 
     def set_learning_rates(self) -> None:
         """Put the present step's learning rates into the optimisers."""

@@ -17,6 +17,7 @@ __all__ = [
     "BASE_DISCRIMINATOR",
     "BASE_VOICE",
     "MOONSHINE",
+    "REFINER",
     "RESEMBLYZER",
     "SPLEETER",
     "RemoteFile",
@@ -87,6 +88,13 @@ SPLEETER = WeightFile(
     licence="MIT",
     purpose="separation of vocals and accompaniment with Spleeter",
 )
+REFINER = WeightFile(
+    name="refiner.safetensors",
+    sha256="bb11d10f0d52128eb54cf03fd47dbe26088405dff7062372f8f5bdb45f617fa5",
+    bytes=3_286_988,
+    licence="MIT",
+    purpose="second stage of the separation, gives back what Spleeter misses of a voice",
+)
 RESEMBLYZER = WeightFile(
     name="resemblyzer.safetensors",
     sha256="95bbe2e57091242e473d047a93ea00ffe66584dc51c87383fc664afa641a6fb1",
@@ -97,14 +105,14 @@ RESEMBLYZER = WeightFile(
 
 BASE_VOICE = WeightFile(
     name="base_voice.safetensors",
-    sha256="b52d1501065c59ff038a641d247234558667d0fc4eb1bfb0a5351e3c8fab5ca0",
-    bytes=26_097_342,
+    sha256="5d03f368fc960cbee1ebf1c035f832fce6f58d2b7e41f33d58af753b3e80ebb7",
+    bytes=26_097_438,
     licence="MIT",
     purpose="base voice that trainings and prompts start from",
 )
 BASE_DISCRIMINATOR = WeightFile(
     name="base_discriminator.safetensors",
-    sha256="057b1fda9b62a308b0e2055575134b2a0a222793b09afcb5e70dd546cd7d5f1d",
+    sha256="003f76c990035139cdace9fbbb521040f4a97560d45c5eea223fe752cf56efd9",
     bytes=3_353_880,
     licence="MIT",
     purpose="discriminators of the base voice, for trainings",
@@ -113,7 +121,7 @@ BASE_DISCRIMINATOR = WeightFile(
 
 def embedded_weights() -> tuple[WeightFile, ...]:
     """Every weight file that ships with the package."""
-    return (MOONSHINE, SPLEETER, RESEMBLYZER, BASE_VOICE, BASE_DISCRIMINATOR)
+    return (MOONSHINE, SPLEETER, REFINER, RESEMBLYZER, BASE_VOICE, BASE_DISCRIMINATOR)
 
 
 def find_weight(name: str, file_name: str = "") -> Path | None:

@@ -90,7 +90,7 @@ def test_stems_are_heard_and_saved(open_studio: Callable[..., Any], song: Path) 
     page = open_studio("separate")
     page.set_input_files("#separate-songs input[type=file]", str(song))
     page.wait_for_selector("#separate-list >> text=0:02")
-    assert EN["separate.quality.spleeter"] in page.inner_text("#separate-note")
+    assert EN["separate.quality.refined"] in page.inner_text("#separate-note")
     select(page, "#separate-method", "basic")
     page.wait_for_selector(f"#separate-note >> text={EN['separate.quality.basic']}")
     page.click("#separate-start")
@@ -135,7 +135,7 @@ def test_the_demo_singer_is_trained_and_sings_the_demo_song(
 ) -> None:
     """The page's main way: seconds of the demo songs and a tiny model, or all of them and the demo's recipe."""
     pieces = [_piece(path, tmp_path, whole) for path in sorted(demo_singer().iterdir())[: None if whole else 3]]
-    method = "spleeter" if whole else "basic"
+    method = "refined" if whole else "basic"
     page = open_studio("train")
     page.fill("#train-singer input, #train-singer textarea", "Demo")
     page.set_input_files("#train-songs input[type=file]", [str(path) for path in pieces])

@@ -22,6 +22,7 @@ from svc.interface.presets import differences, follow_voice, other_speaker, spea
 from svc.interface.singers import CurveChoice, require_speakers
 from svc.interface.takes import suggestion, takes_html
 from svc.interface.voices import change_voice
+from svc.registry import DEFAULT_SEPARATOR
 
 FRONT = ("transpose", "separate", "match_loudness", "format")
 ALSO = ("wav", "flac", "mp3")
@@ -313,20 +314,20 @@ def _endpoints(page: Page, form: _Form) -> None:
         given = Given(song, voice, chosen, beside, also, max(0.0, float(preview_seconds or 0)))
         return submit(page, request, given).to_dict()
 
-    def measure(request: gr.Request, song: str, voice: str, method: str = "spleeter") -> dict[str, Any]:
+    def measure(request: gr.Request, song: str, voice: str, method: str = DEFAULT_SEPARATOR) -> dict[str, Any]:
         """Measure the range of a song, to choose a transposition."""
-        return submit_measure(page, request, song, voice, None, method or "spleeter").to_dict()
+        return submit_measure(page, request, song, voice, None, method or DEFAULT_SEPARATOR).to_dict()
 
-    def melody(request: gr.Request, song: str, method: str = "spleeter") -> dict[str, Any]:
+    def melody(request: gr.Request, song: str, method: str = DEFAULT_SEPARATOR) -> dict[str, Any]:
         """Measure the F0 of a whole song: the result is f0.csv."""
-        return submit_melody(page, request, song, method or "spleeter", None).to_dict()
+        return submit_melody(page, request, song, method or DEFAULT_SEPARATOR, None).to_dict()
 
     def draw(request: gr.Request, drawn: Any, label: str = "") -> dict[str, str]:
         """Keep F0 given as {"step": 0.01, "f0_hz": [...]}, 0 where unvoiced: the id is a conversion's `f0`."""
         return {"id": take_f0(page, request, write_drawn(page, drawn, label or "f0")).id}
 
     seconds = gr.Number(0, label=page.text("convert.preview"), visible=False)
-    method = gr.Textbox("spleeter", label=page.text("separate.method"), visible=False)
+    method = gr.Textbox(DEFAULT_SEPARATOR, label=page.text("separate.method"), visible=False)
     label = gr.Textbox("", label=page.text("convert.f0"), visible=False)
     f0, prompt, curve = form.files
     page.api("convert", convert, [form.song, form.voice, settings_box(), seconds, f0, prompt, form.also, curve])

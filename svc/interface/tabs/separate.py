@@ -14,7 +14,7 @@ from svc.interface.kinds.separate import STEMS
 from svc.interface.listening import address, download, player
 from svc.interface.page import Page
 from svc.interface.songlist import SongList, inputs_of
-from svc.registry import SEPARATORS
+from svc.registry import DEFAULT_SEPARATOR, SEPARATORS
 
 # Methods that take models of the user's from pretrain/<method>/, and the endings of these.
 MODEL_ENDINGS = {"roformer": (".ckpt",), "mdx": (".onnx",), "vr": (".pth",)}
@@ -28,7 +28,7 @@ def build(page: Page) -> None:
             songs = SongList(page, "separate", "separate.songs")
             method = gr.Dropdown(
                 [(name, name) for name in usable()],
-                value="spleeter",
+                value=DEFAULT_SEPARATOR,
                 label=page.text("separate.method"),
                 elem_id="separate-method",
                 allow_custom_value=True,

@@ -36,7 +36,7 @@ def test_kinds_of_controls() -> None:
     slider = controls.component("noise_scale")
     assert isinstance(slider, gr.Slider) and (slider.minimum, slider.maximum, slider.value) == (0, 2, 0.35)
     assert isinstance(controls.component("vocals_only"), gr.Checkbox)
-    assert [value for _, value in controls.component("separate").choices][:1] == ["spleeter"]
+    assert [value for _, value in controls.component("separate").choices][:1] == ["refined"]
     assert controls.component("pitch_estimator").value == ""
     assert isinstance(all_controls(Config).component("train.max_minutes"), gr.Number)
 

@@ -40,8 +40,9 @@ def model(folder: Path, name: str, target: str = "vocals", seed: int = 0) -> Pat
 
 
 def test_without_a_model_the_method_is_meant(pretrain: Path) -> None:
-    assert choose("basic").method == "basic" and choose().method == "spleeter"
-    assert choose().identity() == "spleeter" and choose("basic").identity() == "basic"
+    assert choose("basic").method == "basic" and choose().method == "refined"
+    assert choose().identity().startswith("refined:") and choose("basic").identity() == "basic"
+    assert choose("spleeter").identity() == "spleeter"
     with pytest.raises(WeightError, match="no model for the separation method 'roformer'"):
         choose("roformer")
     path = model(pretrain / "roformer", "one")
@@ -159,7 +160,7 @@ def test_lead_says_what_is_missing_and_how_to_get_it(pretrain: Path) -> None:
         choose("lead")
     model(pretrain / "roformer", "d", "noreverb")
     chosen = choose("lead")
-    assert [choice.method for choice in chosen.options["stages"]] == ["spleeter", "roformer", "roformer"]
+    assert [choice.method for choice in chosen.options["stages"]] == ["refined", "roformer", "roformer"]
     voice = model(pretrain / "roformer", "v")
     assert [path.name for path in choose("lead").files] == ["v.ckpt", "k.ckpt", "d.ckpt"]
     assert choose("lead", str(voice)).files == choose("lead").files

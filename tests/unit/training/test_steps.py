@@ -10,8 +10,8 @@ from training_cases import base_model, changed
 from svc.config import Config, LossWeights
 from svc.data.dataset import Batch, make_loader
 from svc.models.vits import voice_model
+from svc.training import loop, steps
 from svc.training import setup as opening
-from svc.training import steps
 from svc.training.ema import Ema
 from svc.training.progress import ignore
 from svc.training.run_folder import RunFolder
@@ -130,6 +130,25 @@ def test_learning_rate_rises_then_decays(tiny_data: Path, tiny_config: Config, t
         run.state.set_learning_rates()
         rates.append(run.state.generator_optimiser.param_groups[0]["lr"] / run.config.train.learning_rate)
     assert rates == pytest.approx([0.25, 0.5, 1, 1, 0.5, 0.25])
+
+
+def test_learning_rate_sinks_to_its_end(tiny_data: Path, tiny_config: Config, tmp_path: Path) -> None:
+    run, _ = start(changed(tiny_config, warmup_steps=0, lr_decay=1.0, lr_end=0.2, max_steps=100), tiny_data, tmp_path)
+    shares = []
+    for step in (0, 50, 100, 120):
+        run.state.step = step
+        run.state.share_done = loop._share_done(run)
+        shares.append(run.state.learning_rate_factor())
+    assert shares == pytest.approx([1.0, 0.6, 0.2, 0.2])
+
+
+def test_minutes_count_where_they_end_sooner(tiny_data: Path, tiny_config: Config, tmp_path: Path) -> None:
+    run, _ = start(changed(tiny_config, max_minutes=1.0, max_steps=1000), tiny_data, tmp_path)
+    run.state.step = 100
+    run.started -= 30
+    assert loop._share_done(run) == pytest.approx(0.5, abs=0.05)
+    run.state.step = 900
+    assert loop._share_done(run) == 0.9
 
 
 def test_recorded_segments_are_those_decoded() -> None:

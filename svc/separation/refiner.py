@@ -1,0 +1,263 @@
+"""A second stage after Spleeter: a small U-Net that corrects its mask.
+
+It works on the spectrogram that Spleeter works on and hears three things: the mixture, what Spleeter takes for vocals
+and for accompaniment, and the inner layers of both networks. It returns Spleeter's mask plus a bounded correction,
+which is zero in a network that was never trained.
+
+Little may be taken away where Spleeter is sure of a voice, and what is added has a limit: trained on made mixtures
+without such bounds, the network took half of the voice out of rock songs.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from svc.errors import WeightError
+from svc.separation.spleeter import BINS, TOP_BINS, Spleeter
+from svc.separation.unet import SpleeterUNet
+from svc.weights import REFINER
+
+FRAME_MULTIPLE = 16  # four halvings
+WIDTHS = (16, 48, 80, 96, 128)
+HEARD_LAYERS = (4, 3, 2, 1)  # of Spleeter's way up, in the order in which the refiner halves
+HEARD_WIDTHS = (16, 32, 64, 128)  # of each of the two networks
+DILATIONS = ((1, 2), (4, 8))  # in frames of the lowest level
+CUES = 16
+LEVEL_FRAMES = 129  # 3 s
+SILENCE = 1e-8  # power of a frame, far below 16 bits
+MOST_ADDED = 0.5  # to a mask of 0..1
+
+
+class Heard(NamedTuple):
+    """What a refiner hears of Spleeter: both stems' magnitudes (B, 2, T, F), and layers (B, C, T/2^k, F/2^k)."""
+
+    voice: Tensor
+    rest: Tensor
+    layers: tuple[Tensor, ...]
+
+
+class VocalRefiner(nn.Module):
+    """Mask of the vocals from the mixture and from what Spleeter heard in it.
+
+    No cue depends on absolute level or phase, and none on which side is left: with the sides exchanged the mask's
+    sides are, and both sides of a mono mixture get the same correction. `widths` are the channels at each halving.
+    """
+
+    def __init__(self, widths: tuple[int, ...] = WIDTHS) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(_convolution(CUES, widths[0]), nn.ReLU(inplace=True))
+        self.down = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(a, b, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(b))
+            for a, b in pairwise(widths)
+        )
+        self.hear = nn.ModuleList(
+            nn.Sequential(nn.BatchNorm2d(2 * heard), nn.Conv2d(2 * heard, width, 1, bias=False))
+            for heard, width in zip(HEARD_WIDTHS, widths[1:])
+        )
+        self.encode = nn.ModuleList(_Residual(width) for width in widths[1:-1])
+        self.deep = nn.Sequential(
+            _Residual(widths[-1], DILATIONS[0]),
+            _AcrossBins(widths[-1], BINS >> len(self.down)),
+            _Residual(widths[-1], DILATIONS[1]),
+        )
+        self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairwise(widths))
+        self.decode = nn.ModuleList(_Residual(width) for width in widths[:-1])
+        self.head = nn.Conv2d(widths[0], 3, 1)
+        for parameter in self.head.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, spectrum: Tensor, heard: Heard) -> Tensor:
+        """(B, 2, T, BINS) complex mixture, T a multiple of 16, to a mask of the same shape, 0..1.5."""
+        share = spleeter_share(heard)
+        hidden = self.stem(cues(spectrum, share, heard).contiguous(memory_format=torch.channels_last))
+        skips = []
+        for level, down in enumerate(self.down):
+            skips.append(hidden)
+            hidden = _relu(down(hidden) + self.hear[level](heard.layers[level]))
+            if level < len(self.encode):
+                hidden = self.encode[level](hidden)
+        hidden = self.deep(hidden)
+        for level in reversed(range(len(self.up))):
+            hidden = self.decode[level](_relu(self.up[level](hidden)) + skips[level])
+        return share + correction(self.head(hidden).float(), spectrum, share)
+
+
+class _Residual(nn.Module):
+    """Two 3 x 3 convolutions around which the input passes; dilations are in time."""
+
+    def __init__(self, width: int, dilations: tuple[int, int] = (1, 1)) -> None:
+        super().__init__()
+        self.first = _convolution(width, width, dilations[0])
+        self.second = _convolution(width, width, dilations[1])
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return _relu(hidden + self.second(_relu(self.first(hidden))))
+
+
+class _AcrossBins(nn.Module):
+    """Every bin hears all bins of its frame, alike in all channels."""
+
+    def __init__(self, width: int, bins: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(width)
+        self.mix = nn.Linear(bins, bins)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return _relu(hidden + self.mix(self.norm(hidden)))
+
+
+def _relu(hidden: Tensor) -> Tensor:
+    return F.relu(hidden, inplace=True)
+
+
+def _convolution(inputs: int, outputs: int, dilation: int = 1) -> nn.Sequential:
+    convolution = nn.Conv2d(inputs, outputs, 3, padding=(dilation, 1), dilation=(dilation, 1), bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs))
+
+
+def spleeter_share(heard: Heard) -> Tensor:
+    """Spleeter's own mask, 0..1."""
+    voice = heard.voice**2
+    return voice / (voice + heard.rest**2 + 1e-10)
+
+
+def cues(spectrum: Tensor, share: Tensor, heard: Heard) -> Tensor:
+    """(B, CUES, T, F): levels, place in the stereo image, what Spleeter thinks, and how phase moves."""
+    level = local_level(spectrum)
+    left, right = spectrum[:, 0], spectrum[:, 1]
+    middle, side = (left + right) / 2, (left - right) / 2
+    power = left.abs() ** 2 + right.abs() ** 2 + 1e-12
+    total = (spectrum.abs().sum(dim=1) + 1e-6)[:, None]
+    voice, rest = ((each.sum(dim=1, keepdim=True) / total).squeeze(1) for each in (heard.voice, heard.rest))
+    turn = _advance(spectrum)
+    return torch.stack(
+        [
+            _compressed(middle, level),
+            _compressed(side, level),
+            2 * (left * right.conj()).real / power,
+            sidedness(spectrum).abs(),
+            share.mean(dim=1),
+            (share[:, 0] - share[:, 1]).abs(),
+            voice,
+            rest,
+            (power.mean(dim=2, keepdim=True).sqrt() / (level + 1e-6)).log1p().expand_as(voice),
+            *_phasor(middle[:, 1:] * middle[:, :-1].conj() * turn, (0, 0, 1, 0)),
+            *_phasor(side[:, 1:] * side[:, :-1].conj() * turn, (0, 0, 1, 0)),
+            *_phasor(-middle[:, :, 1:] * middle[:, :, :-1].conj(), (1, 0)),
+            torch.linspace(-1, 1, spectrum.shape[3], device=spectrum.device).expand_as(voice),
+        ],
+        dim=1,
+    )
+
+
+def local_level(spectrum: Tensor) -> Tensor:
+    """(B, T, 1): root mean square of a bin over 3 seconds around each frame."""
+    power = (spectrum.abs() ** 2).mean(dim=(1, 3)).unsqueeze(1)
+    around = F.avg_pool1d(power, LEVEL_FRAMES, stride=1, padding=LEVEL_FRAMES // 2, count_include_pad=False)
+    return (around + SILENCE).sqrt().squeeze(1).unsqueeze(2)
+
+
+def sidedness(spectrum: Tensor) -> Tensor:
+    """(B, T, F) in -1..1: 1 where all is left, -1 where all is right."""
+    left, right = spectrum[:, 0].abs(), spectrum[:, 1].abs()
+    return (left - right) / (left + right + 1e-6)
+
+
+def correction(found: Tensor, spectrum: Tensor, share: Tensor) -> Tensor:
+    """Three numbers per bin (B, 3, T, F) to what is added to both sides' masks (B, 2, T, F).
+
+    One number for both sides, one that grows with how far to a side the bin is, and one with how much Spleeter's masks
+    differ; the sign of the latter two is opposite on the two sides. At most MOST_ADDED is added, at most
+    share * (1 - share) taken away.
+    """
+    both, placed, masked = found.unbind(dim=1)
+    apart = placed * sidedness(spectrum) + masked * (share[:, 0] - share[:, 1])
+    wanted = torch.stack([both + apart, both - apart], dim=1)
+    limit = torch.where(wanted > 0, MOST_ADDED, (share * (1 - share)).clamp(min=1e-6))
+    return wanted / (1 + (wanted / limit) ** 2).sqrt()
+
+
+def _compressed(spectrum: Tensor, level: Tensor) -> Tensor:
+    return (spectrum.abs() / level + 1e-4) ** 0.3
+
+
+def _phasor(product: Tensor, room: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Real and imaginary part of `product` with its size removed, padded by `room`."""
+    unit = product / (product.abs() + 1e-9)
+    return F.pad(unit.real, room), F.pad(unit.imag, room)
+
+
+def _advance(spectrum: Tensor) -> Tensor:
+    """Takes back by how much a tone in the centre of each bin turns in a hop of a quarter window."""
+    turn = torch.arange(spectrum.shape[3], device=spectrum.device) % 4
+    return torch.polar(torch.ones_like(turn, dtype=torch.float32), -torch.pi / 2 * turn.float())
+
+
+def hear(voice: SpleeterUNet, rest: SpleeterUNet, magnitude: Tensor) -> Heard:
+    """Runs both of Spleeter's networks on (B, 2, T, BINS) magnitudes and keeps the layers on their way up."""
+    kept: list[list[Tensor]] = []
+    magnitudes = []
+    for network in (voice, rest):
+        layers: list[Tensor] = []
+        magnitudes.append(network(magnitude, layers))
+        kept.append([layers[level] for level in HEARD_LAYERS])
+    return Heard(magnitudes[0], magnitudes[1], tuple(torch.cat(pair, dim=1) for pair in zip(*kept)))
+
+
+class RefinedSpleeter(Spleeter):
+    """Spleeter with a refiner after it, over songs of any length in the same overlapping blocks.
+
+    `refiner` is a safetensors file made by scripts/recipes/vocal_refiner.py (WeightError if it is not one).
+    """
+
+    name = "refined"
+    quality_note = (
+        "refined: Spleeter and a second network that gives back what it misses of a voice; in dense mixes some "
+        "accompaniment stays in the vocals."
+    )
+    weights_sha256 = REFINER.sha256
+
+    def __init__(self, device: str = "cpu", refiner: Path | None = None) -> None:
+        super().__init__(device)
+        self._refiner = load_refiner(refiner or REFINER.path(), device)
+
+    def mask(self, spectrum: Tensor) -> Tensor:
+        """The refined mask of (2, 2049, T) complex; above 11 kHz Spleeter's, as it is there without a refiner."""
+        known = spectrum[:, :BINS].transpose(1, 2).unsqueeze(0)
+        heard = hear(self._vocals, self._accompaniment, known.abs())
+        top = spleeter_share(heard)[0, :, :, -TOP_BINS:].mean(dim=2).unsqueeze(1)
+        refined = self._refiner(known, heard)[0].transpose(1, 2)
+        return torch.cat([refined, top.expand(-1, spectrum.shape[1] - BINS, -1)], dim=1)
+
+
+def load_refiner(path: Path, device: str = "cpu") -> VocalRefiner:
+    """A refiner from a safetensors file, its norms folded into the convolutions. WeightError if it is not one."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    refiner = VocalRefiner()
+    try:
+        state = {key: value.float() for key, value in load_file(path).items()}
+        counters = {key: value for key, value in refiner.state_dict().items() if key.endswith("num_batches_tracked")}
+        refiner.load_state_dict(state | counters)
+    except (SafetensorError, RuntimeError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise WeightError(f"{path} is not a refiner of this toolkit ({reason}): reinstall it.") from error
+    refiner = folded(refiner.eval()).requires_grad_(False).to(device)
+    return refiner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def folded(refiner: VocalRefiner) -> VocalRefiner:
+    """Merges each norm that follows a convolution into it, in place."""
+    for module in refiner.modules():
+        for name, child in module.named_children():
+            if isinstance(child, nn.Sequential) and len(child) > 1 and isinstance(child[1], nn.BatchNorm2d):
+                setattr(module, name, fuse_conv_bn_eval(cast(nn.Conv2d, child[0]), child[1]))
+    return refiner
