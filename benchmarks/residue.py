@@ -1,6 +1,6 @@
 """What is left of a song's vocals where nobody sings, before and after svc/conversion/residue.py.
 
-    python benchmarks/residue.py [--method spleeter] [--shared ../shared]
+    python benchmarks/residue.py [--method refined] [--shared ../shared]
 
 Songs whose singing is known in time: lithium by its vocal stem (within 35 dB of its loud parts), two songs with lyrics
 in UltraStar files. Counted in tenths of a second: residue is what can be heard (within 57 dB of the loud vocals, where
@@ -63,7 +63,7 @@ def songs(folder: Path) -> Iterator[tuple[str, Audio, np.ndarray]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--method", default="spleeter")
+    parser.add_argument("--method", default="refined")
     parser.add_argument("--shared", type=Path, default=shared_dir())
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -33,6 +33,8 @@ CUES = 16
 LEVEL_FRAMES = 129  # 3 s
 SILENCE = 1e-8  # power of a frame, far below 16 bits
 MOST_ADDED = 0.5  # to a mask of 0..1
+SUNG_SHARE = 0.01  # of the power: below, less is added
+SUNG_POOL = (43, 1, 21, False, False)  # a second
 
 
 class Heard(NamedTuple):
@@ -180,8 +182,20 @@ def correction(found: Tensor, spectrum: Tensor, share: Tensor) -> Tensor:
     both, placed, masked = found.unbind(dim=1)
     apart = placed * sidedness(spectrum) + masked * (share[:, 0] - share[:, 1])
     wanted = torch.stack([both + apart, both - apart], dim=1)
-    limit = torch.where(wanted > 0, MOST_ADDED, (share * (1 - share)).clamp(min=1e-6))
+    most = MOST_ADDED * sung(spectrum, share) + 1e-6
+    limit = torch.where(wanted > 0, most, (share * (1 - share)).clamp(min=1e-6))
     return wanted / (1 + (wanted / limit) ** 2).sqrt()
+
+
+def sung(spectrum: Tensor, share: Tensor) -> Tensor:
+    """(B, 1, T, 1) in 0..1: whether Spleeter hears a voice within a second of each frame, by its share of the power.
+
+    Where it hears none the network would add instruments.
+    """
+    power = spectrum.abs() ** 2
+    voice, whole = (F.avg_pool1d(each, *SUNG_POOL) for each in ((power * share**2).sum(3), power.sum(3)))
+    found = (voice.sum(dim=1) / (whole.sum(dim=1) + SILENCE) / SUNG_SHARE).clamp(max=1)
+    return found[:, None, :, None]
 
 
 def _compressed(spectrum: Tensor, level: Tensor) -> Tensor:

@@ -219,3 +219,12 @@ def chords(samples: int) -> np.ndarray:
             tone = sum(np.sin(2 * np.pi * hz * k * time) / k for k in range(1, 8)) * np.exp(-3 * time)
             out[:, start : start + RATE // 2] += np.stack([tone * pan, tone * (1 - pan)])
     return out
+
+
+def test_nothing_is_added_where_spleeter_hears_no_voice() -> None:
+    known = spectrum(sound(RATE))
+    found = torch.full((1, 3, 64, BINS), 1e3)
+    silent = correction(found, known, torch.full((1, 2, 64, BINS), 1e-3))
+    heard = correction(found, known, torch.full((1, 2, 64, BINS), 0.3))
+    assert silent.max() < 1e-3 * MOST_ADDED
+    assert heard.max() > 0.99 * MOST_ADDED
