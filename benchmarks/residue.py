@@ -20,7 +20,7 @@ from svc.audio.signal import Audio
 from svc.conversion.residue import HOLD_STEPS, PresenceMeter
 from svc.conversion.steps import STEP_SECONDS, StepCutter
 from svc.paths import shared_dir
-from svc.registry import SEPARATORS
+from svc.registry import DEFAULT_SEPARATOR, SEPARATORS
 
 HEARD_DB, COUNTED_DB, STEM_DB = 57.0, 50.0, 35.0
 LITHIUM_SECONDS = 180.0
@@ -63,7 +63,7 @@ def songs(folder: Path) -> Iterator[tuple[str, Audio, np.ndarray]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--method", default="refined")
+    parser.add_argument("--method", default=DEFAULT_SEPARATOR)
     parser.add_argument("--shared", type=Path, default=shared_dir())
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -163,9 +163,11 @@ def main() -> None:
     if arguments.until == "prepare":
         return
     os.environ["SVC_RUNS_DIR"] = str(arguments.work)
-    words: list[object] = ["--resume"] if (run / "checkpoints").is_dir() else ["--base", arguments.start]
-    if arguments.start_discriminator is not None and "--resume" not in words:
+    words: list[object] = ["--base", arguments.start]
+    if arguments.start_discriminator is not None:
         words += ["--base-discriminator", arguments.start_discriminator]
+    if (run / "checkpoints").is_dir():
+        words = ["--resume"]
     if arguments.gpu:
         words += [word for name, value in GPU.items() for word in (f"--train.{name}", value)]
     svc("train", dataset, "--run", "run", "--config", RECIPE, "--train.max-minutes", arguments.minutes, *words)

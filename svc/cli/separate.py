@@ -7,10 +7,11 @@ from cyclopts import Parameter
 
 from svc.cli.console import emit, failure, say, stage
 from svc.cli.options import Device, Json, UsageError, pick_device
-from svc.registry import SEPARATORS
+from svc.registry import DEFAULT_SEPARATOR, SEPARATORS
 
 Method = Annotated[
-    str | None, Parameter(help=f"One of: {', '.join(SEPARATORS.names())}. Default: the model's, else refined.")
+    str | None,
+    Parameter(help=f"One of: {', '.join(SEPARATORS.names())}. Default: the model's, else {DEFAULT_SEPARATOR}."),
 ]
 Model = Annotated[
     str | None,
@@ -44,10 +45,10 @@ def separate(
     """
     if not inputs:
         raise UsageError("Nothing to separate: name at least one song or folder.")
-    from svc.separation.choosing import DEFAULT, choose
+    from svc.separation.choosing import choose
     from svc.separation.folder import separate_files
 
-    chosen = choose(method or DEFAULT, model)
+    chosen = choose(method or DEFAULT_SEPARATOR, model)
     say(f"{chosen}: {SEPARATORS.load(chosen.method).quality_note.partition(': ')[2]}")
     with stage("Separating") as update:
         results = separate_files(inputs, output, chosen, pick_device(device), progress=update, file_format=format)

@@ -15,6 +15,7 @@ from svc.data.measures import (
     waveform_match,
 )
 from svc.features.spec import FeatureSpec
+from svc.registry import DEFAULT_SEPARATOR
 
 MEASURES_VERSION = 2
 
@@ -130,7 +131,7 @@ def judge_slice(slice_measures: dict[str, Any], recording_measures: dict[str, An
                 False,
                 f"in {share:.0%} of the steady notes something else sounds between the harmonics",
                 "if it is a choir, a duet or has backing, use a track with one voice or separate it "
-                "(--separate refined); growl and hoarseness can look the same",
+                f"(--separate {DEFAULT_SEPARATOR}); growl and hoarseness can look the same",
             )
         )
     return found
@@ -168,7 +169,7 @@ def _judge_cleanness(m: dict[str, Any], recording: dict[str, Any]) -> list[Findi
                 "noisy",
                 snr < TOO_NOISY_DB,
                 f"the voice is only {snr:.0f} dB above what is heard in pauses",
-                "use a cleaner recording, or separate it (--separate refined)",
+                f"use a cleaner recording, or separate it (--separate {DEFAULT_SEPARATOR})",
             )
         )
     share = m["clipped_share"]

@@ -11,9 +11,8 @@ from svc.separation.model_files import find_model, model_files, require_vocals
 from svc.separation.separator import Separator
 from svc.weights import RemoteFile, WeightEntry, catalogue, hash_of, weight_path
 
-DEFAULT = DEFAULT_SEPARATOR
 # A model given beside these takes their place: the default, and what the default was when older settings were written.
-REPLACED = (DEFAULT, "spleeter")
+REPLACED = (DEFAULT_SEPARATOR, "spleeter")
 STAGED = "lead"
 METHODS = {".ckpt": "roformer", ".onnx": "mdx", ".pth": "vr", ".th": "demucs"}
 
@@ -41,7 +40,7 @@ class Choice:
         return ":".join([self.method, *(part[:16] for part in parts if part)])
 
 
-def choose(method: str = DEFAULT, model: str | Path | None = None) -> Choice:
+def choose(method: str = DEFAULT_SEPARATOR, model: str | Path | None = None) -> Choice:
     """The separator that `method` and `model` mean.
 
     `model` is a file, a name of the weight catalogue, or the name of a file in pretrain/<method>/. A model settles the

@@ -16,6 +16,7 @@ import torch
 
 from svc.errors import MissingExtraError, WeightError
 from svc.paths import pretrain_dir
+from svc.registry import DEFAULT_SEPARATOR
 from svc.weights import WeightEntry, catalogue, sha256_of
 
 PREFERRED = ("htdemucs_ft", "htdemucs", "mdx_extra", "hdemucs_mmi", "mdx")
@@ -175,7 +176,7 @@ def _advice(model: str, folder: Path) -> str:
     entry = next((entry for entry in catalogue() if bag and _signatures(entry) == set(bag.signatures)), None)
     get = f"run  svc weights get {entry.name}  or " if entry else ""
     what = " and ".join(file.name for file in entry.files) if entry else "its .th file"
-    return f"{get}put {what} into {folder}/, or choose the separation method 'refined'."
+    return f"{get}put {what} into {folder}/, or choose the separation method '{DEFAULT_SEPARATOR}'."
 
 
 def _signatures(entry: WeightEntry) -> set[str]:

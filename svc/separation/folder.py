@@ -15,7 +15,8 @@ import numpy as np
 from svc.audio.reading import AudioReader, find_audio
 from svc.audio.writing import AudioWriter
 from svc.errors import AudioError, ConfigError, SvcError
-from svc.separation.choosing import DEFAULT, Choice, choose
+from svc.registry import DEFAULT_SEPARATOR
+from svc.separation.choosing import Choice, choose
 from svc.separation.separator import BLOCK_SAMPLES, Progress, Separator, Source
 from svc.weights import sha256_of
 
@@ -39,7 +40,7 @@ class SeparatedFile:
 def separate_files(
     inputs: Sequence[Path | str],
     out_dir: Path | str,
-    method: str | Choice = DEFAULT,
+    method: str | Choice = DEFAULT_SEPARATOR,
     device: str = "cpu",
     progress: Progress = None,
     file_format: str = "wav",

@@ -7,8 +7,8 @@ import numpy as np
 
 from svc.errors import WeightError
 from svc.paths import pretrain_dir
-from svc.registry import SEPARATORS
-from svc.separation.choosing import DEFAULT, STAGED, Choice, choose
+from svc.registry import DEFAULT_SEPARATOR, SEPARATORS
+from svc.separation.choosing import STAGED, Choice, choose
 from svc.separation.demucs_weights import local_files, weight_folder
 from svc.separation.model_files import DEREVERB, LEAD, PURPOSES, VOCALS, model_files
 from svc.separation.separator import BLOCK_SAMPLES, Separator, VocalStream, resampled_stream
@@ -85,7 +85,7 @@ def choose_stages(model: str | Path | None) -> Choice:
 
     Raises WeightError, with the line that gets one, where a model for the lead or against reverberation is missing.
     """
-    first = choose(DEFAULT, model) if model else _best_for_vocals()
+    first = choose(DEFAULT_SEPARATOR, model) if model else _best_for_vocals()
     stages = (first, _stage(LEAD), _stage(DEREVERB))
     return Choice(STAGED, {"stages": stages}, tuple(path for stage in stages for path in stage.files))
 
@@ -96,7 +96,7 @@ def _best_for_vocals() -> Choice:
             return _one(VOCALS, method)
     if local_files(weight_folder()):
         return choose("demucs")
-    return Choice(DEFAULT)
+    return Choice(DEFAULT_SEPARATOR)
 
 
 def _stage(kind: str) -> Choice:

@@ -9,6 +9,7 @@ from typing import Any
 
 from svc.errors import CheckpointError, SvcError, WeightError
 from svc.paths import pretrain_dir
+from svc.registry import DEFAULT_SEPARATOR
 
 TAIL_BYTES = 10_000 * 1024  # Ultimate Vocal Remover knows a file by the md5 of its end
 VOCALS, LEAD, DEREVERB, DENOISE = "vocals", "lead", "dereverb", "denoise"
@@ -76,7 +77,7 @@ def find_model(
     if not files:
         raise WeightError(
             f"There is no model for the separation method '{method}' in {place}/: put a {kinds} file there, "
-            "or choose the separation method 'refined'."
+            f"or choose the separation method '{DEFAULT_SEPARATOR}'."
         )
     if len(files) > 1 and kind_of is not None:
         files = [path for path in files if kind_of(path) == VOCALS] or files

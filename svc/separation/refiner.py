@@ -20,11 +20,10 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from svc.errors import WeightError
-from svc.separation.spleeter import BINS, TOP_BINS, Spleeter
+from svc.separation.spleeter import BINS, Spleeter, above, vocal_share
 from svc.separation.unet import SpleeterUNet
 from svc.weights import REFINER
 
-FRAME_MULTIPLE = 16  # four halvings
 WIDTHS = (16, 48, 80, 96, 128)
 HEARD_LAYERS = (4, 3, 2, 1)  # of Spleeter's way up, in the order in which the refiner halves
 HEARD_WIDTHS = (16, 32, 64, 128)  # of each of the two networks
@@ -34,7 +33,7 @@ LEVEL_FRAMES = 129  # 3 s
 SILENCE = 1e-8  # power of a frame, far below 16 bits
 MOST_ADDED = 0.5  # to a mask of 0..1
 SUNG_SHARE = 0.01  # of the power: below, less is added
-SUNG_POOL = (43, 1, 21, False, False)  # a second
+SUNG_FRAMES = 43  # 1 s
 
 
 class Heard(NamedTuple):
@@ -43,6 +42,11 @@ class Heard(NamedTuple):
     voice: Tensor
     rest: Tensor
     layers: tuple[Tensor, ...]
+
+    @property
+    def share(self) -> Tensor:
+        """Spleeter's own mask, 0..1."""
+        return vocal_share(self.voice, self.rest)
 
 
 class VocalRefiner(nn.Module):
@@ -77,7 +81,7 @@ class VocalRefiner(nn.Module):
 
     def forward(self, spectrum: Tensor, heard: Heard) -> Tensor:
         """(B, 2, T, BINS) complex mixture, T a multiple of 16, to a mask of the same shape, 0..1.5."""
-        share = spleeter_share(heard)
+        share = heard.share
         hidden = self.stem(cues(spectrum, share, heard).contiguous(memory_format=torch.channels_last))
         skips = []
         for level, down in enumerate(self.down):
@@ -124,12 +128,6 @@ def _convolution(inputs: int, outputs: int, dilation: int = 1) -> nn.Sequential:
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs))
 
 
-def spleeter_share(heard: Heard) -> Tensor:
-    """Spleeter's own mask, 0..1."""
-    voice = heard.voice**2
-    return voice / (voice + heard.rest**2 + 1e-10)
-
-
 def cues(spectrum: Tensor, share: Tensor, heard: Heard) -> Tensor:
     """(B, CUES, T, F): levels, place in the stereo image, what Spleeter thinks, and how phase moves."""
     level = local_level(spectrum)
@@ -162,8 +160,7 @@ def cues(spectrum: Tensor, share: Tensor, heard: Heard) -> Tensor:
 def local_level(spectrum: Tensor) -> Tensor:
     """(B, T, 1): root mean square of a bin over 3 seconds around each frame."""
     power = (spectrum.abs() ** 2).mean(dim=(1, 3)).unsqueeze(1)
-    around = F.avg_pool1d(power, LEVEL_FRAMES, stride=1, padding=LEVEL_FRAMES // 2, count_include_pad=False)
-    return (around + SILENCE).sqrt().squeeze(1).unsqueeze(2)
+    return (_around(power, LEVEL_FRAMES) + SILENCE).sqrt().squeeze(1).unsqueeze(2)
 
 
 def sidedness(spectrum: Tensor) -> Tensor:
@@ -193,9 +190,14 @@ def sung(spectrum: Tensor, share: Tensor) -> Tensor:
     Where it hears none the network would add instruments.
     """
     power = spectrum.abs() ** 2
-    voice, whole = (F.avg_pool1d(each, *SUNG_POOL) for each in ((power * share**2).sum(3), power.sum(3)))
+    voice, whole = (_around(each, SUNG_FRAMES) for each in ((power * share**2).sum(3), power.sum(3)))
     found = (voice.sum(dim=1) / (whole.sum(dim=1) + SILENCE) / SUNG_SHARE).clamp(max=1)
     return found[:, None, :, None]
+
+
+def _around(values: Tensor, frames: int) -> Tensor:
+    """Mean of (B, C, T) over `frames` (odd) around each frame."""
+    return F.avg_pool1d(values, frames, stride=1, padding=frames // 2, count_include_pad=False)
 
 
 def _compressed(spectrum: Tensor, level: Tensor) -> Tensor:
@@ -246,9 +248,8 @@ class RefinedSpleeter(Spleeter):
         """The refined mask of (2, 2049, T) complex; above 11 kHz Spleeter's, as it is there without a refiner."""
         known = spectrum[:, :BINS].transpose(1, 2).unsqueeze(0)
         heard = hear(self._vocals, self._accompaniment, known.abs())
-        top = spleeter_share(heard)[0, :, :, -TOP_BINS:].mean(dim=2).unsqueeze(1)
-        refined = self._refiner(known, heard)[0].transpose(1, 2)
-        return torch.cat([refined, top.expand(-1, spectrum.shape[1] - BINS, -1)], dim=1)
+        refined, share = (each[0].transpose(1, 2) for each in (self._refiner(known, heard), heard.share))
+        return torch.cat([refined, above(share, spectrum.shape[1] - BINS)], dim=1)
 
 
 def load_refiner(path: Path, device: str = "cpu") -> VocalRefiner:

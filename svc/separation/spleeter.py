@@ -50,13 +50,21 @@ class Spleeter(Separator):
         v^2 / (v^2 + a^2) with both networks' magnitudes; above the band they know, the mean of its top bins.
         """
         magnitude = spectrum[:, :BINS].abs().transpose(1, 2).unsqueeze(0)
-        voice, rest = self._vocals(magnitude) ** 2, self._accompaniment(magnitude) ** 2
-        known = (voice / (voice + rest + 1e-10)).squeeze(0).transpose(1, 2)
-        above = spectrum.shape[1] - BINS
+        known = vocal_share(self._vocals(magnitude), self._accompaniment(magnitude)).squeeze(0).transpose(1, 2)
         if self.plain:
-            return torch.nn.functional.pad(known, (0, 0, 0, above))
-        top = known[:, -TOP_BINS:].mean(dim=1, keepdim=True)
-        return torch.cat([known, top.expand(-1, above, -1)], dim=1)
+            return torch.nn.functional.pad(known, (0, 0, 0, spectrum.shape[1] - BINS))
+        return torch.cat([known, above(known, spectrum.shape[1] - BINS)], dim=1)
+
+
+def vocal_share(voice: Tensor, rest: Tensor) -> Tensor:
+    """The vocals' share (0..1) of each bin from both networks' magnitudes."""
+    power = voice**2
+    return power / (power + rest**2 + 1e-10)
+
+
+def above(share: Tensor, bins: int) -> Tensor:
+    """The mask of `bins` bins above the band of `share` (2, BINS, T): the mean of its top."""
+    return share[:, -TOP_BINS:].mean(dim=1, keepdim=True).expand(-1, bins, -1)
 
 
 def padded_frames(frames: int) -> int:

@@ -114,7 +114,7 @@ def test_sources_want_the_models_own_form(tmp_path: Path) -> None:
 
 def test_missing_weights_say_what_to_put_where(tmp_path: Path) -> None:
     with pytest.raises(
-        WeightError, match=r"svc weights get htdemucs  or put 955717e8-8726e21a\.th .*spleeter"
+        WeightError, match=r"svc weights get htdemucs  or put 955717e8-8726e21a\.th .*refined"
     ) as caught:
         Demucs(folder=tmp_path)
     assert str(tmp_path) in str(caught.value)

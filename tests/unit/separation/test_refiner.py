@@ -20,7 +20,6 @@ from svc.separation.refiner import (
     folded,
     hear,
     load_refiner,
-    spleeter_share,
 )
 from svc.separation.spleeter import HOP, N_FFT, Spleeter, load_networks
 from svc.weights import SPLEETER
@@ -108,7 +107,7 @@ def test_mono_keeps_one_channel_and_equals_the_same_on_both_sides(other: Refined
 def test_both_sides_of_a_mono_mixture_get_the_same_correction() -> None:
     known = spectrum(np.repeat(sound(RATE)[:1], 2, axis=0))
     networks = load_networks(SPLEETER.path(), "cpu")
-    added = mask(trained(), known) - spleeter_share(hear(*networks, known.abs()))
+    added = mask(trained(), known) - hear(*networks, known.abs()).share
     both = added.mean(dim=1, keepdim=True)
     apart = (added - both).abs().mean()
     assert added.abs().mean() > 0.01
