@@ -2,14 +2,15 @@
 
     python scripts/evaluate_tests.py t2 --voice runs/NAME/voice.safetensors --output results/t2
 
-T2 uses the transpositions written in t2_lines.txt; T1 takes the octave nearest to the target's median, per line, and
-states it. OUTPUT then holds NAME_TRANSPOSE.wav of every line, `scores.json` and `scores.md` (the toolkit's own figures
-with a WORLD copy-synthesis of the same sources in the same run) and `judge.json` (what judge.py says, run in the
-judges' own environment: $SVC_JUDGES, default ~/svc-judges).
+T2 uses the transpositions written in t2_lines.txt; T1 takes the octave nearest to the target's median, per line, with
+--semitones the semitone nearest to it, and states it. OUTPUT then holds NAME_TRANSPOSE.wav of every line, `scores.json`
+and `scores.md` (the toolkit's own figures with a WORLD copy-synthesis of the same sources in the same run) and
+`judge.json` (what judge.py says, run in the judges' own environment: $SVC_JUDGES, default ~/svc-judges).
 """
 
 import argparse
 import json
+import math
 import re
 import subprocess
 import sys
@@ -66,15 +67,28 @@ def take_of_the_target(shared: Path, line: Line) -> Path:
 
 
 def convert_lines(
-    lines: list[Line], test: str, converter: Converter, options: ConvertOptions, output: Path, shared: Path
+    lines: list[Line],
+    test: str,
+    converter: Converter,
+    options: ConvertOptions,
+    output: Path,
+    shared: Path,
+    semitones: bool = False,
 ) -> tuple[list[EvaluationPair], float]:
-    """All pairs, written as NAME_TRANSPOSE.wav, and the seconds of work per second of audio."""
+    """All pairs, written as NAME_TRANSPOSE.wav, and the seconds of work per second of audio.
+
+    `semitones`: T1's lines in the semitone nearest to the target's median, not the octave.
+    """
     pairs, work, length = [], 0.0, 0.0
     for line in lines:
         source = read_audio(line.path)
         transpose = line.transpose_semitones if test == "t2" else "auto"
         started = time.perf_counter()
         result, report = converter.convert_reported(source, options.model_copy(update={"transpose": transpose}))
+        if semitones and transpose == "auto" and report.source_f0_median_hz:
+            speaker = converter.voice.speakers[converter.voice.speaker_index(options.speaker)]
+            nearest = round(12 * math.log2(speaker.f0_median_hz / report.source_f0_median_hz))
+            result, report = converter.convert_reported(source, options.model_copy(update={"transpose": nearest}))
         work, length = work + time.perf_counter() - started, length + source.seconds
         write_audio(output / f"{line.name}_{report.transpose_semitones:g}.wav", result, "float")
         parallel = None
@@ -152,6 +166,7 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=shared_dir(), help="reference folder")
     parser.add_argument("--speaker", help="speaker of the voice file")
     parser.add_argument("--prompt", type=Path, help="clip of the target instead of a speaker: T3, nothing trained")
+    parser.add_argument("--semitones", action="store_true", help="T1: the nearest semitone, not the nearest octave")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--noise-scale", type=float, default=ConvertOptions().noise_scale)
@@ -174,7 +189,7 @@ def main() -> None:
         separate="none",
     )
     lines = read_lines(args.shared)
-    pairs, rtf = convert_lines(lines, args.test, converter, options, args.output, args.shared)
+    pairs, rtf = convert_lines(lines, args.test, converter, options, args.output, args.shared, args.semitones)
     if args.only_judge:
         ask_judge(args)
         return

@@ -13,9 +13,12 @@ def pytest_configure(config: pytest.Config) -> None:
     with contextlib.suppress(ImportError):
         from hypothesis import HealthCheck, settings
 
-        # A loaded machine is slow at everything: no example is measured with a clock.
-        settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-        settings.load_profile("untimed")
+        # A loaded machine is slow at everything: no example is measured with a clock. The same examples every time:
+        # a change must not fail by a chance that it did not make; `--hypothesis-profile searching` draws new ones.
+        untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        settings.register_profile("searching", untimed)
+        settings.register_profile("steady", untimed, derandomize=True)
+        settings.load_profile(config.getoption("--hypothesis-profile", None) or "steady")
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ SILENCE_DB = -66.0
 SILENCE_BELOW_LOUD_DB = 45.0
 LOWEST_SILENCE_DB = -88.0
 SILENCE_RANGE_DB = 12.0
+ROOM_TONE_DB = -30.0
 ENVELOPE_SECONDS = 0.1
 LARGEST_GAIN_DB = 18.0
 TONAL_DB = 6.0
@@ -73,6 +74,19 @@ def noise_like(
     near_voiced = binary_dilation(voiced.astype(bool), iterations=1)
     tonal = low_band_db > level - TONAL_DB
     return ((level > silence_db) & ~near_voiced & ~tonal).astype(np.float64)
+
+
+def keep_room_tone(
+    source: np.ndarray, result: np.ndarray, hop_length: int, silence_db: float = SILENCE_DB
+) -> np.ndarray:
+    """`result` (N,) faded where the source is silent into that silence itself, ROOM_TONE_DB lower.
+
+    A gate with an end to its range: what a room sounds like in a pause is nobody's voice, and nothing at all in its
+    place is told from a recording at once, by listeners to what a microphone hears and by networks that tell singers
+    apart. Digital silence stays digital silence.
+    """
+    gate = silence_gate(source, hop_length, silence_db)
+    return result * gate + source * (1.0 - gate) * 10 ** (ROOM_TONE_DB / 20)
 
 
 def keep_noises(source: np.ndarray, result: np.ndarray, weight: np.ndarray, hop_length: int) -> np.ndarray:

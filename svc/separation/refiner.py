@@ -10,17 +10,33 @@ without such bounds, the network took half of the voice out of rock songs.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from svc.errors import WeightError
-from svc.separation.spleeter import BINS, Spleeter, above, vocal_share
+from svc.separation.fifo import SampleFifo
+from svc.separation.masking import MaskStream
+from svc.separation.separator import VocalStream
+from svc.separation.spleeter import (
+    BINS,
+    BLOCK_FRAMES,
+    HOP,
+    N_FFT,
+    STEP_FRAMES,
+    Spleeter,
+    above,
+    padded_frames,
+    vocal_share,
+)
 from svc.separation.unet import SpleeterUNet
 from svc.weights import REFINER
 
@@ -34,6 +50,7 @@ SILENCE = 1e-8  # power of a frame, far below 16 bits
 MOST_ADDED = 0.5  # to a mask of 0..1
 SUNG_SHARE = 0.01  # of the power: below, less is added
 SUNG_FRAMES = 43  # 1 s
+LEVELS = (0.05, 0.18)  # root mean squares, of full scale, at which Spleeter hears a song: the quieter first
 
 
 class Heard(NamedTuple):
@@ -216,13 +233,16 @@ def _advance(spectrum: Tensor) -> Tensor:
     return torch.polar(torch.ones_like(turn, dtype=torch.float32), -torch.pi / 2 * turn.float())
 
 
-def hear(voice: SpleeterUNet, rest: SpleeterUNet, magnitude: Tensor) -> Heard:
-    """Runs both of Spleeter's networks on (B, 2, T, BINS) magnitudes and keeps the layers on their way up."""
+def hear(voice: SpleeterUNet, rest: SpleeterUNet, magnitude: Tensor, gain: float = 1.0) -> Heard:
+    """Runs both of Spleeter's networks on (B, 2, T, BINS) magnitudes and keeps the layers on their way up.
+
+    They hear them `gain` times as loud; what they say of magnitudes is taken back.
+    """
     kept: list[list[Tensor]] = []
     magnitudes = []
     for network in (voice, rest):
         layers: list[Tensor] = []
-        magnitudes.append(network(magnitude, layers))
+        magnitudes.append(network(magnitude * gain, layers) / gain)
         kept.append([layers[level] for level in HEARD_LAYERS])
     return Heard(magnitudes[0], magnitudes[1], tuple(torch.cat(pair, dim=1) for pair in zip(*kept)))
 
@@ -244,12 +264,51 @@ class RefinedSpleeter(Spleeter):
         super().__init__(device)
         self._refiner = load_refiner(refiner or REFINER.path(), device)
 
-    def mask(self, spectrum: Tensor) -> Tensor:
-        """The refined mask of (2, 2049, T) complex; above 11 kHz Spleeter's, as it is there without a refiner."""
+    def open_stream(self, pair: Callable[[], Iterator[np.ndarray]]) -> VocalStream:
+        """A stream of masked blocks of 11.9 s, after a first pass that measures how loud the song is."""
+        mask = partial(self.mask, loudness=loudness_of(pair(), self.sample_rate))
+        return MaskStream(mask, N_FFT, HOP, BLOCK_FRAMES, STEP_FRAMES, self.device, padded_frames)
+
+    def mask(self, spectrum: Tensor, loudness: float = 1.0) -> Tensor:
+        """The refined mask of (2, 2049, T) complex; above 11 kHz Spleeter's, as it is there without a refiner.
+
+        How loud Spleeter hears a song changes what it takes for a voice, now for the better and now for the worse, and
+        the mean of what it finds at two levels is nearer to the voice than what it finds at either. Where it hears
+        nobody sing at the quieter one, the smaller of both: the louder one hears voices in instruments. `loudness` is
+        the song's, as `loudness_of` measures it.
+        """
         known = spectrum[:, :BINS].transpose(1, 2).unsqueeze(0)
-        heard = hear(self._vocals, self._accompaniment, known.abs())
-        refined, share = (each[0].transpose(1, 2) for each in (self._refiner(known, heard), heard.share))
+        found = []
+        for level in LEVELS:
+            heard = hear(self._vocals, self._accompaniment, known.abs(), level / loudness)
+            found.append(torch.cat([self._refiner(known, heard), heard.share]))
+        sung_there = sung(known, found[0][1:])
+        both = torch.lerp(torch.minimum(*found), (found[0] + found[1]) / 2, sung_there)
+        refined, share = both.transpose(2, 3)
         return torch.cat([refined, above(share, spectrum.shape[1] - BINS)], dim=1)
+
+
+def loudness_of(blocks: Iterator[np.ndarray], sample_rate: int) -> float:
+    """Root mean square, of full scale, of a recording (C, n) in blocks, without its silence; 1 if it is all silent.
+
+    Seconds that are 40 dB below the loudest one are silence. One figure for the whole song: were each block brought to
+    the same level by itself, instruments alone would be made as loud as the singing around them, and sung.
+    """
+    waiting, powers = SampleFifo(2), [0.0]
+    for block in blocks:
+        waiting.push(block)
+        while len(waiting) >= sample_rate:
+            powers.append(_power(waiting.pop(sample_rate)))
+    powers.append(_power(waiting.pop(len(waiting))))
+    loudest = max(powers)
+    sounding = [power for power in powers if power >= loudest * 1e-4]
+    return float(np.sqrt(np.mean(sounding))) if loudest > SILENCE else 1.0
+
+
+def _power(samples: np.ndarray) -> float:
+    """Mean square; 0 of no samples, and of such as are not finite, which the separation itself refuses."""
+    power = float(np.square(samples, dtype=np.float64).mean()) if samples.size else 0.0
+    return power if np.isfinite(power) else 0.0
 
 
 def load_refiner(path: Path, device: str = "cpu") -> VocalRefiner:

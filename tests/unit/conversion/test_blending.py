@@ -23,6 +23,18 @@ def test_silence_is_closed_and_sound_is_open():
     assert gate[: N // 4].min() == 1.0 and gate[N // 2 :].min() == 1.0
 
 
+def test_pauses_keep_a_trace_of_the_source_and_nothing_of_the_result():
+    source, result = rng_noise(0.1), rng_noise(0.1, 1)
+    pause, digital = slice(N // 4, N // 2), slice(N * 3 // 4, N)
+    source[pause] *= 1e-3
+    source[digital] = 0.0
+    mixed = blending.keep_room_tone(source, result, HOP)
+    inside = slice(pause.start + 3 * HOP, pause.stop - 3 * HOP)
+    np.testing.assert_allclose(mixed[inside], source[inside] * 10 ** (-30 / 20), rtol=1e-5)
+    np.testing.assert_array_equal(mixed[: pause.start], result[: pause.start])
+    assert np.abs(mixed[digital.start + 3 * HOP :]).max() == 0.0
+
+
 @pytest.mark.parametrize("amount", [0.0, 0.5, 1.0])
 def test_loudness_is_drawn_towards_the_source(amount):
     source, result = rng_noise(0.05), rng_noise(0.1, 1)

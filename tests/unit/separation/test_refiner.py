@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from svc.errors import WeightError
 from svc.paths import ASSETS
 from svc.separation.refiner import (
     BINS,
+    LEVELS,
     MOST_ADDED,
     RefinedSpleeter,
     VocalRefiner,
@@ -20,6 +22,7 @@ from svc.separation.refiner import (
     folded,
     hear,
     load_refiner,
+    loudness_of,
 )
 from svc.separation.spleeter import HOP, N_FFT, Spleeter, load_networks
 from svc.weights import SPLEETER
@@ -77,11 +80,46 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> RefinedSpleeter:
     return RefinedSpleeter(refiner=save(trained(), tmp_path_factory.mktemp("refiner") / "other.safetensors"))
 
 
-def test_a_new_network_changes_nothing(new: RefinedSpleeter) -> None:
-    audio = Audio(sound(RATE), RATE)
-    np.testing.assert_allclose(
-        new.separate(audio).vocals.samples, Spleeter().separate(audio).vocals.samples, rtol=0, atol=1e-6
-    )
+def heard_at_two_levels(samples: np.ndarray) -> list[np.ndarray]:
+    """Spleeter's vocals of the song at both of LEVELS, brought back to the song's own."""
+    gains = [level / loudness_of(iter([samples]), RATE) for level in LEVELS]
+    return [Spleeter().separate(Audio(samples * np.float32(gain), RATE)).vocals.samples / gain for gain in gains]
+
+
+def test_a_new_network_gives_the_mean_of_what_spleeter_hears_at_two_levels(new: RefinedSpleeter) -> None:
+    line = read_audio(sorted((ASSETS / "base_lines" / "af_alloy62-af_sky38").glob("*.ogg"))[0])
+    samples = np.repeat(line.resampled(RATE).samples[:1, : 2 * RATE], 2, axis=0) + 0.3 * sound(2 * RATE)
+    quiet, loud = heard_at_two_levels(np.ascontiguousarray(samples))
+    apart = np.abs(quiet - loud).max()
+    assert apart > 1e-3
+    found = new.separate(Audio(np.ascontiguousarray(samples), RATE)).vocals.samples
+    assert np.abs(found - (quiet + loud) / 2).max() < 0.1 * apart
+
+
+def test_where_nobody_is_heard_at_the_quieter_level_the_smaller_mask_counts(new: RefinedSpleeter) -> None:
+    samples = sound(2 * RATE)
+    samples[:, RATE // 2 :] += np.float32(chords(samples.shape[1])[:, RATE // 2 :])
+    quiet, loud = (np.square(each, dtype=np.float64).sum() for each in heard_at_two_levels(samples))
+    found = np.square(new.separate(Audio(samples, RATE)).vocals.samples, dtype=np.float64).sum()
+    assert found < 0.65 * min(quiet, loud)  # their mean has 0.88
+
+
+def test_a_songs_level_changes_nothing_but_the_level(other: RefinedSpleeter) -> None:
+    samples = sound(RATE)
+    loud, quiet = (other.separate(Audio(samples * np.float32(gain), RATE)).vocals.samples for gain in (1.0, 0.01))
+    np.testing.assert_allclose(quiet / 0.01, loud, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("block", [1000, RATE, 5 * RATE])
+def test_the_loudness_is_that_of_what_sounds(block: int) -> None:
+    samples = 0.1 * np.random.default_rng(0).standard_normal((2, 3 * RATE)).astype(np.float32)
+
+    def measured(whole: np.ndarray) -> float:
+        return loudness_of((whole[:, s : s + block] for s in range(0, whole.shape[1], block)), RATE)
+
+    assert measured(samples) == pytest.approx(0.1, rel=0.01)
+    assert measured(np.pad(samples, ((0, 0), (2 * RATE, 3 * RATE)))) == pytest.approx(0.1, rel=0.01)
+    assert measured(np.zeros((2, RATE), np.float32)) == measured(samples[:, :0]) == 1.0
 
 
 @pytest.mark.parametrize("samples", [1, 1023, 44_101])
@@ -136,9 +174,10 @@ def test_a_stream_in_small_pieces_equals_the_song_at_once(other: RefinedSpleeter
     from svc.separation.masking import MaskStream
 
     samples = np.tile(sound(HOP * 32), 5)
+    mask = partial(other.mask, loudness=0.1)
 
     def run(block: int, step: int, feed: int) -> np.ndarray:
-        stream = MaskStream(other.mask, N_FFT, HOP, block, step)
+        stream = MaskStream(mask, N_FFT, HOP, block, step)
         starts = range(0, samples.shape[1], feed)
         parts = [stream.process(samples[:, s : s + feed], s + feed >= samples.shape[1]) for s in starts]
         return np.concatenate(parts, axis=1)
