@@ -21,6 +21,7 @@ from svc.models.vits.pitch_embedding import BinnedPitch, FourierPitch
 from svc.models.vits.posterior_encoder import PosteriorEncoder
 from svc.models.vits.prior_encoder import ContentInput, PriorEncoder
 from svc.models.vits.prompt_encoder import PromptEncoder
+from svc.models.vits.segments import Draw, cut_segments
 from svc.models.vits.transformer import Transformer
 from svc.models.vits.wavenet import WaveNet
 from svc.models.vocoders.decoder import Decoder
@@ -210,7 +211,7 @@ class VoiceModel(nn.Module):
                 f"The batch has {batch.content.shape[2]} frames, fewer than a segment of {segment_frames}: "
                 "lower train.segment_frames or pad the batch."
             )
-        draw = _Draw(batch.content.device, generator)
+        draw = Draw(batch.content.device, generator)
         mask = batch.mask()
         batch, by_prompt, by_table = self._told_by_prompts(batch)
         speaker = self.speaker_vector(batch)
@@ -341,7 +342,7 @@ class VoiceModel(nn.Module):
         return batch.f0_hz * (batch.voiced > 0.5) if self.config.unvoiced_f0 == "zero" else batch.f0_hz
 
     def _train_f0(
-        self, x: Tensor, batch: ModelInput, mask: Tensor, speaker: Tensor, draw: "_Draw"
+        self, x: Tensor, batch: ModelInput, mask: Tensor, speaker: Tensor, draw: Draw
     ) -> tuple[Tensor | None, Tensor | None]:
         if self.f0_predictor is None:
             return None, None
@@ -356,33 +357,6 @@ class VoiceModel(nn.Module):
             raise ConfigError("This voice has no F0 predictor: convert without predict_f0.")
         normal = normalise_log_f0(log_f0(batch.f0_hz), batch.voiced, mask)
         return f0_from_log(self.f0_predictor(x, normal, mask, speaker)).clamp(min=0.0)
-
-
-def cut_segments(values: Tensor, starts: Tensor, frames: int) -> Tensor:
-    """`frames` frames of each item from its own start: (B, T) or (B, C, T) to (B, frames) or (B, C, frames)."""
-    index = starts.unsqueeze(1) + torch.arange(frames, device=values.device)
-    if values.dim() == 3:
-        index = index.unsqueeze(1).expand(-1, values.shape[1], -1)
-    return values.gather(values.dim() - 1, index)
-
-
-class _Draw:
-    """Random tensors of one training pass from one generator."""
-
-    def __init__(self, device: torch.device, generator: torch.Generator | None) -> None:
-        self.device = device
-        self.generator = generator
-
-    def normal(self, size: tuple[int, ...]) -> Tensor:
-        return torch.randn(size, generator=self.generator, device=self.device)
-
-    def uniform(self, size: tuple[int, ...]) -> Tensor:
-        return torch.rand(size, generator=self.generator, device=self.device)
-
-    def starts(self, lengths: Tensor, frames: int) -> Tensor:
-        """(B,) first frames, such that a segment lies inside each item where it fits."""
-        room = (lengths - frames + 1).clamp(min=1)
-        return torch.minimum((self.uniform((len(lengths),)) * room).long(), room - 1)
 
 
 def _flow_network(config: ModelConfig) -> nn.Module:

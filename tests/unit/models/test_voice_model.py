@@ -6,7 +6,8 @@ import torch
 from svc.config import ModelConfig
 from svc.errors import ConfigError
 from svc.models.vits.f0_predictor import log_f0
-from svc.models.vits.voice_model import ModelInput, TrainOutput, VoiceModel, VoiceShape, cut_segments
+from svc.models.vits.segments import cut_segments
+from svc.models.vits.voice_model import ModelInput, TrainOutput, VoiceModel, VoiceShape
 from svc.registry import DECODERS
 
 HOP, FRAMES, SEGMENT = 64, 30, 8

@@ -9,7 +9,7 @@ from training_cases import base_model, changed
 
 from svc.config import Config, LossWeights
 from svc.data.dataset import Batch, make_loader
-from svc.models.vits import voice_model
+from svc.models.vits import segments
 from svc.training import loop, steps
 from svc.training import setup as opening
 from svc.training.ema import Ema
@@ -85,8 +85,8 @@ def test_parts_of_a_batch_add_up_to_the_whole(
     tiny_data: Path, tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the model's randomness off, 1 part and 3 uneven parts give the same losses and weights."""
-    monkeypatch.setattr(voice_model._Draw, "normal", lambda self, size: torch.zeros(size))
-    monkeypatch.setattr(voice_model._Draw, "uniform", lambda self, size: torch.full(size, 0.5))
+    monkeypatch.setattr(segments.Draw, "normal", lambda self, size: torch.zeros(size))
+    monkeypatch.setattr(segments.Draw, "uniform", lambda self, size: torch.full(size, 0.5))
     # Adam's first update follows signs, which rounding may turn: kept out of the generator's gradients.
     config = changed(tiny_config, losses=LossWeights(), batch_size=4, discriminator_learning_rate=1e-12)
     config = config.model_copy(update={"model": config.model.model_copy(update={"dropout": 0.0})})
