@@ -10,7 +10,6 @@ and `scores.md` (the toolkit's own figures with a WORLD copy-synthesis of the sa
 
 import argparse
 import json
-import math
 import re
 import subprocess
 import sys
@@ -82,13 +81,9 @@ def convert_lines(
     pairs, work, length = [], 0.0, 0.0
     for line in lines:
         source = read_audio(line.path)
-        transpose = line.transpose_semitones if test == "t2" else "auto"
+        transpose = line.transpose_semitones if test == "t2" else "nearest" if semitones else "auto"
         started = time.perf_counter()
         result, report = converter.convert_reported(source, options.model_copy(update={"transpose": transpose}))
-        if semitones and transpose == "auto" and report.source_f0_median_hz:
-            speaker = converter.voice.speakers[converter.voice.speaker_index(options.speaker)]
-            nearest = round(12 * math.log2(speaker.f0_median_hz / report.source_f0_median_hz))
-            result, report = converter.convert_reported(source, options.model_copy(update={"transpose": nearest}))
         work, length = work + time.perf_counter() - started, length + source.seconds
         write_audio(output / f"{line.name}_{report.transpose_semitones:g}.wav", result, "float")
         parallel = None

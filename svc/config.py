@@ -250,8 +250,10 @@ class ConvertOptions(Settings):
     formant_semitones: float = Field(
         0.0, ge=-6, le=6, description="Shift of the formants alone: above 0 a smaller singer, below 0 a larger one."
     )
-    transpose: float | Literal["auto"] = Field(
-        "auto", description="Semitones added to F0, or auto: nearest octave to the singer's range."
+    transpose: float | Literal["auto", "nearest"] = Field(
+        "auto",
+        description="Semitones added to F0, or auto: nearest octave to the singer's range; or nearest: the nearest "
+        "semitone, for vocals without accompaniment.",
     )
     pitch_estimator: str | None = Field(None, description="F0 method; empty means the voice's own.")
     f0_file: Path | None = Field(

@@ -13,7 +13,7 @@ from typing import Any
 from svc.audio.reading import AUDIO_SUFFIXES, find_audio, probe
 from svc.config import ConvertOptions
 from svc.conversion.converter import Converter
-from svc.conversion.song import SongReport, convert_song
+from svc.conversion.song import SongReport, convert_song, require_one_key
 from svc.conversion.sources import disk_error
 from svc.errors import AudioError, ConfigError, InterruptedBySignal
 from svc.progress import Progress, part
@@ -63,6 +63,7 @@ def convert_many(
     """
     options = options or ConvertOptions()
     converter.require_able(options)
+    require_one_key(options)
     converter.lookup.lineup(options)
     inputs = [Path(item) if isinstance(item, Path) else str(item) for item in inputs]
     output = Path(output)

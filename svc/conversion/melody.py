@@ -47,11 +47,21 @@ def octave_transpose(source_median_hz: float, singer_median_hz: float) -> float:
 
     Whole octaves only, because the accompaniment stays in its key; at most three.
     """
+    return 12.0 * round(_octaves_between(source_median_hz, singer_median_hz))
+
+
+def semitone_transpose(source_median_hz: float, singer_median_hz: float) -> float:
+    """The whole semitones that bring one median F0 nearest to the other, at most 36; 0 when either is unknown.
+
+    The key changes, so it is for vocals alone.
+    """
+    return float(round(12.0 * _octaves_between(source_median_hz, singer_median_hz)))
+
+
+def _octaves_between(source_median_hz: float, singer_median_hz: float) -> float:
+    """How far the singer's median lies above the source's, -3 to 3; 0 when either is unknown."""
     known = np.isfinite([source_median_hz, singer_median_hz]).all() and source_median_hz > 0 and singer_median_hz > 0
-    if not known:
-        return 0.0
-    octaves = round(float(np.log2(singer_median_hz / source_median_hz)))
-    return 12.0 * max(-3, min(3, octaves))
+    return float(np.clip(np.log2(singer_median_hz / source_median_hz), -3.0, 3.0)) if known else 0.0
 
 
 def excerpts(found: Survey, spec: FeatureSpec) -> list[tuple[int, int]]:

@@ -25,7 +25,7 @@ from svc.conversion.image import ImageMeter, VocalImage
 from svc.conversion.residue import Presence, PresenceMeter
 from svc.conversion.sources import RawFile, disk_error
 from svc.conversion.stream import ConversionReport
-from svc.errors import AudioError, SvcError
+from svc.errors import AudioError, ConfigError, SvcError
 from svc.progress import Progress, part
 
 BLOCK_SECONDS = 20.0
@@ -89,6 +89,7 @@ def convert_song(
     """
     source, target = Path(in_path), Path(out_path)
     options = options or ConvertOptions()
+    require_one_key(options)
     info = probe(source)
     _check_target(source, target)
     try:
@@ -98,6 +99,15 @@ def convert_song(
             return job.run(progress, bypass, stems)
     except OSError as error:
         raise disk_error(error, target.parent) from error
+
+
+def require_one_key(options: ConvertOptions) -> None:
+    """ConfigError when the vocals would leave the key that the accompaniment stays in."""
+    if options.transpose == "nearest" and options.separate != "none" and not options.vocals_only:
+        raise ConfigError(
+            "Transposing to the nearest semitone takes the vocals out of the accompaniment's key: leave transpose at "
+            "auto, or ask for vocals_only, or say separate none if the recording holds vocals alone."
+        )
 
 
 def _check_target(source: Path, target: Path) -> None:

@@ -131,15 +131,16 @@ class SongStream:
 
     def _transpose(self) -> tuple[float, float]:
         """Semitones to transpose by, and the source's median F0 where it had to be known."""
-        if self.options.transpose != "auto":
+        if not isinstance(self.options.transpose, str):
             return float(self.options.transpose), 0.0
+        choose = melody.semitone_transpose if self.options.transpose == "nearest" else melody.octave_transpose
         voiced = [np.zeros(0, dtype=np.float32)]
         for first, last in melody.excerpts(self.found, self.spec):
             f0_hz = self._f0(self._read(first, last), first)
             voiced.append(f0_hz[f0_hz > 0])
         together = np.concatenate(voiced)
         median = float(np.median(together)) if len(together) else 0.0
-        return melody.octave_transpose(median, float(self.speaker.f0_median_hz)), median
+        return choose(median, float(self.speaker.f0_median_hz)), median
 
     def _f0(self, samples: np.ndarray, first: int) -> np.ndarray:
         """F0 (T,) of `samples`, which begin at frame `first`: measured, or what the options' file says."""

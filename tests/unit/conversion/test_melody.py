@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from svc.config import ConvertOptions, FeatureConfig
-from svc.conversion.melody import edit_pitch, excerpts, octave_transpose, phase_starts
+from svc.conversion.melody import edit_pitch, excerpts, octave_transpose, phase_starts, semitone_transpose
 from svc.conversion.windows import Survey
 from svc.features.spec import spec_from_config
 
@@ -14,6 +14,14 @@ from svc.features.spec import spec_from_config
 def test_auto_transposes_by_whole_octaves(source, singer, wanted):
     assert octave_transpose(source, singer) == wanted
     assert octave_transpose(source, float("nan")) == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "singer", "wanted"), [(220, 233.08, 1), (220, 110, -12), (200, 300, 7), (10, 800, 36), (0, 220, 0)]
+)
+def test_nearest_transposes_by_whole_semitones(source, singer, wanted):
+    assert semitone_transpose(source, singer) == wanted
+    assert semitone_transpose(float("nan"), singer) == 0
 
 
 def test_editing_keeps_unvoiced_frames():

@@ -12,7 +12,7 @@ from svc.config import ConvertOptions
 from svc.conversion import sources
 from svc.conversion.song import convert_song
 from svc.conversion.stream import ConversionReport
-from svc.errors import AudioError, SvcError
+from svc.errors import AudioError, ConfigError, SvcError
 from svc.separation.basic import Basic
 
 
@@ -82,6 +82,16 @@ def test_levels_and_vocals_only(tmp_path):
     convert_song(tmp_path / "in.wav", tmp_path / "c.wav", Echo(), loud)
     mixed, vocals, changed = (read_audio(tmp_path / f"{name}.wav").samples for name in "abc")
     np.testing.assert_allclose(changed, vocals * 10 ** (6 / 20) + 1e-3 * (mixed - vocals), atol=1e-5)
+
+
+def test_the_nearest_semitone_is_for_vocals_alone(tmp_path):
+    write_audio(tmp_path / "in.wav", song(), "float")
+    options = BASIC.model_copy(update={"transpose": "nearest"})
+    with pytest.raises(ConfigError, match="key"):
+        convert_song(tmp_path / "in.wav", tmp_path / "out.wav", Echo(), options)
+    assert not (tmp_path / "out.wav").exists()
+    for alone in ({"vocals_only": True}, {"separate": "none"}):
+        convert_song(tmp_path / "in.wav", tmp_path / "out.wav", Echo(), options.model_copy(update=alone))
 
 
 def test_a_mix_that_would_clip_is_turned_down_as_a_whole(tmp_path):

@@ -110,7 +110,7 @@ def test_without_noise_scale_the_model_gets_none():
 
 def test_transposition_reaches_the_model():
     extractor = KnownExtractor()
-    for transpose, wanted in ((7.0, 7.0), ("auto", 12.0)):
+    for transpose, wanted in ((7.0, 7.0), ("auto", 12.0), ("nearest", 14.0)):
         options = PLAIN.model_copy(update={"transpose": transpose})
         joined, report = run(SineModel(), extractor, ruler(3 * RATE), options)
         assert report.transpose_semitones == wanted
