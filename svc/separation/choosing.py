@@ -34,9 +34,10 @@ class Choice:
         return f"{self.method} ({', '.join(path.name for path in self.files)})" if self.files else self.method
 
     def identity(self) -> str:
-        """The method and a hash of its weights: what decides the vocals that come out."""
-        shipped = str(getattr(SEPARATORS.load(self.method), "weights_sha256", ""))
-        parts = [shipped, *(hash_of(path) for path in self.files)]
+        """The method, its revision and a hash of its weights: what decides the vocals that come out."""
+        kind = SEPARATORS.load(self.method)
+        shipped, revision = (str(getattr(kind, name, "")) for name in ("weights_sha256", "revision"))
+        parts = [revision, shipped, *(hash_of(path) for path in self.files)]
         return ":".join([self.method, *(part[:16] for part in parts if part)])
 
 

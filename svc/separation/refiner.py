@@ -259,6 +259,7 @@ class RefinedSpleeter(Spleeter):
         "accompaniment stays in the vocals."
     )
     weights_sha256 = REFINER.sha256
+    revision = "2"  # of how the weights are used; vocals of another one are made anew
 
     def __init__(self, device: str = "cpu", refiner: Path | None = None) -> None:
         super().__init__(device)

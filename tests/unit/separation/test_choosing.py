@@ -41,7 +41,7 @@ def model(folder: Path, name: str, target: str = "vocals", seed: int = 0) -> Pat
 
 def test_without_a_model_the_method_is_meant(pretrain: Path) -> None:
     assert choose("basic").method == "basic" and choose().method == "refined"
-    assert choose().identity().startswith("refined:") and choose("basic").identity() == "basic"
+    assert choose().identity().startswith("refined:2:") and choose("basic").identity() == "basic"
     assert choose("spleeter").identity() == "spleeter"
     with pytest.raises(WeightError, match="no model for the separation method 'roformer'"):
         choose("roformer")
