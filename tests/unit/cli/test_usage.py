@@ -59,7 +59,7 @@ def test_parsing_a_whole_command_line_imports_no_torch() -> None:
         (("separate", "--output", "o"), "name at least one song"),
         ((*CONVERT, "--nois-scale", "1"), "Did you mean --noise-scale?"),
         ((*CONVERT, "--noise-scale", "9"), "--noise-scale must be less than or equal to 2 (got 9)"),
-        ((*CONVERT, "--transpose", "high"), "--transpose must be a valid number or 'auto' (got high)"),
+        ((*CONVERT, "--transpose", "high"), "--transpose must be a valid number or 'auto' or 'nearest' (got high)"),
         ((*CONVERT, "--format", "mp4"), "--format must be 'keep', 'wav', 'flac', 'mp3' or 'ogg'"),
         ((*CONVERT, "--device", "tpu"), "--device"),
         ((*CONVERT, "--separate", "spleter"), "Did you mean 'spleeter'?"),
