@@ -66,22 +66,13 @@ def take_of_the_target(shared: Path, line: Line) -> Path:
 
 
 def convert_lines(
-    lines: list[Line],
-    test: str,
-    converter: Converter,
-    options: ConvertOptions,
-    output: Path,
-    shared: Path,
-    semitones: bool = False,
+    lines: list[Line], test: str, converter: Converter, options: ConvertOptions, output: Path, shared: Path
 ) -> tuple[list[EvaluationPair], float]:
-    """All pairs, written as NAME_TRANSPOSE.wav, and the seconds of work per second of audio.
-
-    `semitones`: T1's lines in the semitone nearest to the target's median, not the octave.
-    """
+    """All pairs, written as NAME_TRANSPOSE.wav, and the seconds of work per second of audio."""
     pairs, work, length = [], 0.0, 0.0
     for line in lines:
         source = read_audio(line.path)
-        transpose = line.transpose_semitones if test == "t2" else "nearest" if semitones else "auto"
+        transpose = line.transpose_semitones if test == "t2" else options.transpose
         started = time.perf_counter()
         result, report = converter.convert_reported(source, options.model_copy(update={"transpose": transpose}))
         work, length = work + time.perf_counter() - started, length + source.seconds
@@ -178,13 +169,14 @@ def main() -> None:
     options = ConvertOptions(
         speaker=args.speaker,
         prompt=args.prompt,
+        transpose="nearest" if args.semitones else "auto",
         seed=args.seed,
         noise_scale=args.noise_scale,
         protect=args.protect,
         separate="none",
     )
     lines = read_lines(args.shared)
-    pairs, rtf = convert_lines(lines, args.test, converter, options, args.output, args.shared, args.semitones)
+    pairs, rtf = convert_lines(lines, args.test, converter, options, args.output, args.shared)
     if args.only_judge:
         ask_judge(args)
         return

@@ -200,9 +200,7 @@ class SongStream:
         hop = self.spec.hop_length
         source = self._read(low, high)
         if self.found.level_db[low:high].max() < self.silence_db - blending.SILENCE_RANGE_DB:
-            return blending.keep_room_tone(source, np.zeros_like(source), hop, self.silence_db).astype(
-                np.float32
-            ), phase
+            return self._with_pauses(source, np.zeros_like(source)), phase
         inside = slice(low - piece.first, high - piece.first)
         features = replace(piece.features.cut(inside.start, inside.stop), f0_hz=f0_hz[inside])
         result, phase = self._synthesise(features, low, start - low, stop - low, phase)
@@ -216,7 +214,11 @@ class SongStream:
             low_band = self.found.low_band_db[low : low + len(voiced)]
             weight = options.protect * blending.noise_like(source, voiced, low_band, hop, self.silence_db)
             result = blending.keep_noises(source, result, weight, hop)
-        return blending.keep_room_tone(source, result, hop, self.silence_db).astype(np.float32)
+        return self._with_pauses(source, result)
+
+    def _with_pauses(self, source: np.ndarray, result: np.ndarray) -> np.ndarray:
+        kept = blending.keep_room_tone(source, result, self.spec.hop_length, self.silence_db)
+        return kept.astype(np.float32)
 
     def _synthesise(
         self, features: Features, first_frame: int, start: int, stop: int, phase: float

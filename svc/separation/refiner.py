@@ -24,19 +24,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from svc.errors import WeightError
 from svc.separation.fifo import SampleFifo
-from svc.separation.masking import MaskStream
 from svc.separation.separator import VocalStream
-from svc.separation.spleeter import (
-    BINS,
-    BLOCK_FRAMES,
-    HOP,
-    N_FFT,
-    STEP_FRAMES,
-    Spleeter,
-    above,
-    padded_frames,
-    vocal_share,
-)
+from svc.separation.spleeter import BINS, Spleeter, above, vocal_share
 from svc.separation.unet import SpleeterUNet
 from svc.weights import REFINER
 
@@ -267,8 +256,7 @@ class RefinedSpleeter(Spleeter):
 
     def open_stream(self, pair: Callable[[], Iterator[np.ndarray]]) -> VocalStream:
         """A stream of masked blocks of 11.9 s, after a first pass that measures how loud the song is."""
-        mask = partial(self.mask, loudness=loudness_of(pair(), self.sample_rate))
-        return MaskStream(mask, N_FFT, HOP, BLOCK_FRAMES, STEP_FRAMES, self.device, padded_frames)
+        return self.overlapping(partial(self.mask, loudness=loudness_of(pair(), self.sample_rate)))
 
     def mask(self, spectrum: Tensor, loudness: float = 1.0) -> Tensor:
         """The refined mask of (2, 2049, T) complex; above 11 kHz Spleeter's, as it is there without a refiner.
@@ -279,9 +267,9 @@ class RefinedSpleeter(Spleeter):
         the song's, as `loudness_of` measures it.
         """
         known = spectrum[:, :BINS].transpose(1, 2).unsqueeze(0)
-        found = []
+        magnitude, found = known.abs(), []
         for level in LEVELS:
-            heard = hear(self._vocals, self._accompaniment, known.abs(), level / loudness)
+            heard = hear(self._vocals, self._accompaniment, magnitude, level / loudness)
             found.append(torch.cat([self._refiner(known, heard), heard.share]))
         sung_there = sung(known, found[0][1:])
         both = torch.lerp(torch.minimum(*found), (found[0] + found[1]) / 2, sung_there)

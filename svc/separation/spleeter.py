@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from svc.errors import WeightError
-from svc.separation.masking import MaskStream
+from svc.separation.masking import MaskFunction, MaskStream
 from svc.separation.separator import Separator, VocalStream
 from svc.separation.unet import SpleeterUNet
 from svc.weights import SPLEETER as WEIGHTS
@@ -42,7 +42,11 @@ class Spleeter(Separator):
         """A stream of masked blocks; a block is 11.9 s long."""
         if self.plain:
             return MaskStream(self.mask, N_FFT, HOP, BLOCK_FRAMES, BLOCK_FRAMES, self.device)
-        return MaskStream(self.mask, N_FFT, HOP, BLOCK_FRAMES, STEP_FRAMES, self.device, padded_frames)
+        return self.overlapping(self.mask)
+
+    def overlapping(self, mask: MaskFunction) -> VocalStream:
+        """A stream masked by `mask` in overlapping blocks."""
+        return MaskStream(mask, N_FFT, HOP, BLOCK_FRAMES, STEP_FRAMES, self.device, padded_frames)
 
     def mask(self, spectrum: Tensor) -> Tensor:
         """The share (0..1) of the vocals in each bin of (2, 2049, T) complex, T a multiple of 64.
