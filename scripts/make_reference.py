@@ -12,7 +12,8 @@ from typing import Any, Literal, get_args, get_origin
 from cyclopts import App
 
 from svc.cli.app import COMMANDS, app
-from svc.config import Config, ConvertOptions, Settings
+from svc.config import Config, ConvertOptions
+from svc.settings import Settings
 
 PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
 SETTINGS_COMMANDS = ("prepare", "train")

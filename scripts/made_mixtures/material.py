@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -15,7 +16,8 @@ import numpy as np
 import soundfile
 import soxr
 
-from made_mixtures.fast_mixing import RATE, Pool
+from made_mixtures.mixing import RATE, Pool
+from svc.audio.reading import read_audio
 
 PIECES, PIECE_SECONDS, PIECE_CUT = 90, 24.0, slice(3 * RATE, 18 * RATE)
 WIDE_SEEDS, WIDE_SECONDS = range(2000, 2090), 14.0
@@ -41,8 +43,6 @@ MDN_SHARE = 0.15
 
 def collect(material: Path, shared: Path, soundfont: Path) -> None:
     """Writes all backing; what is there already is kept."""
-    from recipes.separator import stems
-
     from made_mixtures.band import play
 
     for seeds, wide in ((range(PIECES), False), (WIDE_SEEDS, True)):
@@ -63,11 +63,30 @@ def piece(seed: int, soundfont: Path) -> np.ndarray:
     return play(seed, soundfont, PIECE_SECONDS)[:, PIECE_CUT]
 
 
+def stems(paths: list[Path], dev: bool) -> np.ndarray:
+    """(stem, 2, n): the first 60 % of a multitrack to train on, the rest for choosing."""
+    parts = [read_audio(path).resampled(RATE).samples for path in paths]
+    length = min(part.shape[1] for part in parts)
+    border = length * 6 // 10
+    cut = slice(border, length) if dev else slice(0, border)
+    return np.stack([part[:, cut] if len(part) == 2 else np.repeat(part[:1, cut], 2, axis=0) for part in parts])
+
+
 def write_opus(path: Path, samples: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     sound = np.clip(soxr.resample(samples.T.astype(np.float32), RATE, OPUS_RATE), -1, 1)
+    replace(
+        path,
+        lambda part: soundfile.write(
+            part, sound, OPUS_RATE, format="OGG", subtype="OPUS", compression_level=OPUS_LEVEL
+        ),
+    )
+
+
+def replace(path: Path, write: Callable[[Path], object]) -> None:
+    """`write` fills a file beside `path` that then takes its place."""
     part = path.with_name(f"{path.name}.part")
-    soundfile.write(part, sound, OPUS_RATE, format="OGG", subtype="OPUS", compression_level=OPUS_LEVEL)
+    write(part)
     os.replace(part, path)
 
 

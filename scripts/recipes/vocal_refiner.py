@@ -35,9 +35,8 @@ from torch.nn import functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from made_mixtures.fast_mixing import RATE, Mixture, Pool, mixtures
-from made_mixtures.material import collect, load, whole_songs
-from recipes.separator import replace
+from made_mixtures.material import collect, load, replace, whole_songs
+from made_mixtures.mixing import RATE, Mixture, Pool, mixtures
 
 from svc.paths import shared_dir
 from svc.separation.refiner import VocalRefiner, hear, load_refiner

@@ -20,9 +20,10 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from svc.config import ModelConfig, build
+from svc.config import ModelConfig
 from svc.errors import CheckpointError, ConfigError
 from svc.features.spec import FeatureSpec
+from svc.settings import build
 
 if TYPE_CHECKING:
     from svc.models.vits.voice_model import VoiceModel, VoiceShape

@@ -98,7 +98,8 @@ def _usage_sentence(error: CycloptsError, argv: list[str]) -> str:
 
 
 def _setting_sentence(cause: Any) -> str:
-    from svc.config import Config, ConvertOptions, explain
+    from svc.config import Config, ConvertOptions
+    from svc.settings import explain
 
     first = cause.errors()[0]["loc"]
     model = ConvertOptions if first and first[0] in ConvertOptions.model_fields else Config

@@ -27,7 +27,7 @@ def convert(
     output
         A file for one input file, else a folder. Running again skips what is done.
     """
-    from svc.config import build
+    from svc.settings import build
 
     if not inputs:
         raise UsageError("Nothing to convert: name at least one song, folder or pattern.")

@@ -64,7 +64,7 @@ def evaluate(
 
 def _vocals_unless_asked(options: ConvertOptions | None) -> ConvertOptions:
     """Sources are vocals unless --separate says otherwise; the accompaniment is never scored."""
-    from svc.config import build
+    from svc.settings import build
 
     given = options.model_dump(exclude_unset=True) if options else {}
     return build(ConvertOptions, {"separate": "none", **given, "vocals_only": True}, "the command line")

@@ -5,9 +5,10 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from svc.config import Config, ConvertOptions, Settings, load_config
+from svc.config import Config, ConvertOptions, load_config
 from svc.errors import SvcError
 from svc.paths import recipe
+from svc.settings import Settings
 
 SETTINGS = Group("Settings (override the recipe)", sort_key=100)
 
@@ -38,7 +39,7 @@ def resolve_config(
 
     `of_base` are settings (nested) that a base voice brings: over a recipe that ships, under a file of the user's.
     """
-    from svc.config import merge
+    from svc.settings import merge
 
     data = overrides.model_dump(exclude_unset=True) if overrides is not None else {}
     for dotted, value in changes.items():

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from svc.config import FeatureConfig, build
+from svc.config import FeatureConfig
 from svc.errors import AudioError, ConfigError, SpecMismatchError
+from svc.settings import build
 
 SPEC_VERSION = 1
 

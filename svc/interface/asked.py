@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
-from svc.config import Settings, build
 from svc.errors import ConfigError
 from svc.interface.controls import is_path
 from svc.interface.texts import fields_of, text
+from svc.settings import Settings, build
 
 if TYPE_CHECKING:
     import gradio as gr

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from svc.config import Settings, build
 from svc.errors import ConfigError
 from svc.interface.texts import FALLBACK, field_key, fields_of, text, words
 from svc.registry import PITCH_ESTIMATORS
+from svc.settings import Settings, build
 
 if TYPE_CHECKING:
     import gradio as gr

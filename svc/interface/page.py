@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from svc.config import Settings
 from svc.interface import texts
 from svc.interface.boards import Boards
 from svc.interface.controls import Controls
@@ -20,6 +19,7 @@ from svc.interface.settings import ServerSettings
 from svc.interface.shown import shown
 from svc.interface.users import language_of, owner_of
 from svc.interface.voices import VoiceEntry, find_voice, list_voices
+from svc.settings import Settings
 
 if TYPE_CHECKING:
     import gradio as gr

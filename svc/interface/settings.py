@@ -5,9 +5,9 @@ from pathlib import Path
 
 from pydantic import Field
 
-from svc.config import Settings
 from svc.errors import ConfigError
 from svc.paths import interface_dir
+from svc.settings import Settings
 
 
 class ServerSettings(Settings):

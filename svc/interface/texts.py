@@ -9,7 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from svc.config import Config, ConvertOptions, Settings
+from svc.config import Config, ConvertOptions
+from svc.settings import Settings
 
 FOLDER = Path(__file__).parent / "languages"
 FALLBACK = "en"

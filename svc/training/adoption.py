@@ -8,10 +8,11 @@ from typing import Any
 from svc.checkpoint.importers.assembly import Choices
 from svc.checkpoint.importers.opening import open_voice
 from svc.checkpoint.voice import Voice
-from svc.config import Config, build, merge
+from svc.config import Config
 from svc.errors import CheckpointError
 from svc.features.spec import config_from_spec
 from svc.safe_read import read_torch
+from svc.settings import build, merge
 
 # Discriminators of so-vits-svc, RVC v1 and RVC v2 by how many a D_*.pth holds, and our names for them.
 FOREIGN_DISCRIMINATORS = {6: "mpd_msd", 7: "mpd_msd_rvc_v1", 9: "mpd_msd_rvc_v2"}

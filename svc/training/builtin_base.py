@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from svc.checkpoint.voice import Voice
-from svc.config import Config, ModelConfig, merge
+from svc.config import Config, ModelConfig
 from svc.features.spec import FeatureSpec
+from svc.settings import merge
 from svc.weights import embedded_weights
 
 VOICE_FILE = "base_voice.safetensors"

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from svc.checkpoint.importers.structure import Structure
 from svc.checkpoint.voice import SpeakerInfo, Voice
-from svc.config import FeatureConfig, ModelConfig, build
+from svc.config import FeatureConfig, ModelConfig
 from svc.errors import CheckpointError, ConfigError
 from svc.features.spec import FeatureSpec
 from svc.safe_read import check_keys
+from svc.settings import build
 
 # Values per frame, and the layer they come from, of the encoders foreign voices were trained on.
 ENCODERS = {

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from svc.config import ConvertOptions, build
+from svc.config import ConvertOptions
 from svc.errors import SvcError
 from svc.interface.disk import read_json, write_json
 from svc.interface.files import resolve_allowed
 from svc.interface.jobs.context import JobContext
 from svc.interface.kinds.gathering import FreeNames, link, song_format
+from svc.settings import build
 
 WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
 MADE = "made"

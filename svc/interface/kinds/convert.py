@@ -4,11 +4,12 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from svc.config import ConvertOptions, build
+from svc.config import ConvertOptions
 from svc.errors import SvcError
 from svc.interface.jobs.context import JobContext
 from svc.interface.kinds.gathering import song_format
 from svc.progress import Progress
+from svc.settings import build
 
 if TYPE_CHECKING:
     import numpy as np

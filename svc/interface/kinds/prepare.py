@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from svc.config import Config, load_config, merge
+from svc.config import Config, load_config
 from svc.errors import SvcError
 from svc.interface.jobs.context import JobContext
 from svc.interface.kinds.gathering import link_songs
+from svc.settings import merge
 
 DATASET = "dataset"
 

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from svc.config import ConvertOptions, build
+from svc.config import ConvertOptions
 from svc.interface.jobs.context import JobContext
+from svc.settings import build
 
 SPEECH_SHARE = 0.4
 

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from svc.config import Config, load_config, merge
+from svc.config import Config, load_config
 from svc.data.manifest import MANIFEST_NAME, PreparedDataset
 from svc.data.selection import exclude_slices
 from svc.errors import InterruptedBySignal, SvcError
@@ -14,6 +14,7 @@ from svc.interface.jobs.context import JobContext
 from svc.interface.kinds.gathering import link
 from svc.interface.kinds.prepare import DATASET, prepare_songs
 from svc.interface.voices import add_voice
+from svc.settings import merge
 
 PREPARE_SHARE = 0.25
 LEAST_MINUTES = 0.02

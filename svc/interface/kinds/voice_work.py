@@ -5,11 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from svc.config import ConvertOptions, build
+from svc.config import ConvertOptions
 from svc.interface.files import slug
 from svc.interface.jobs.context import JobContext
 from svc.interface.kinds.gathering import link
 from svc.interface.voices import add_voice, own_folder
+from svc.settings import build
 
 SAMPLE_START, SAMPLE_STOP = 4.0, 14.0
 VOICE_NAME = "voice.safetensors"

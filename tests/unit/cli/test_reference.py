@@ -3,7 +3,8 @@
 import importlib.util
 from pathlib import Path
 
-from svc.config import Config, ConvertOptions, Settings
+from svc.config import Config, ConvertOptions
+from svc.settings import Settings
 
 ROOT = Path(__file__).parents[3]
 

@@ -6,9 +6,10 @@ gr = pytest.importorskip("gradio", reason="the page needs gradio (pip install 's
 
 from pydantic import Field  # noqa: E402
 
-from svc.config import Config, ConvertOptions, Settings  # noqa: E402
+from svc.config import Config, ConvertOptions  # noqa: E402
 from svc.errors import ConfigError  # noqa: E402
 from svc.interface.controls import Controls, is_path  # noqa: E402
+from svc.settings import Settings  # noqa: E402
 
 # Words a person may type, which name no file.
 FREE_TEXT = {"speaker"}

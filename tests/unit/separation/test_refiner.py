@@ -212,7 +212,7 @@ def test_recipe_mixes_and_judges_silence_without_nan() -> None:
     code = """
 import sys; sys.path.insert(0, "scripts")
 import numpy as np, torch
-from made_mixtures.fast_mixing import Mixture, Pool, mixtures
+from made_mixtures.mixing import Mixture, Pool, mixtures
 from recipes.vocal_refiner import BINS, judged, transform
 rng = np.random.default_rng(1)
 voice = [(rng.integers(-9000, 9000, (1, 40_000), dtype=np.int16), 0, 7600.0) for _ in range(3)]

@@ -12,9 +12,10 @@ from svc.checkpoint.voice import load_voice
 from svc.cli import base_choice
 from svc.cli.base_choice import Start, from_builtin, from_own
 from svc.cli.options import resolve_config
-from svc.config import Config, LossWeights, load_config, merge
+from svc.config import Config, LossWeights, load_config
 from svc.data.manifest import PreparedDataset
 from svc.data.synthetic import SyntheticSize, write_synthetic_dataset
+from svc.settings import merge
 from svc.training import builtin_base
 from svc.training.builtin_base import FINE_TUNING, BuiltinBase, find_builtin_base, settings_from, why_not
 from svc.training.loop import train_voice

@@ -10,11 +10,12 @@ from training_cases import RECIPES, Sink, changed
 
 from svc.checkpoint.resume import list_states, load_latest
 from svc.checkpoint.voice import load_voice
-from svc.config import Config, LossWeights, build, load_config
+from svc.config import Config, LossWeights, load_config
 from svc.data.manifest import PreparedDataset
 from svc.data.synthetic import SyntheticSize, write_synthetic_dataset
 from svc.errors import CheckpointError, ConfigError, InterruptedBySignal, SpecMismatchError, SvcError
 from svc.models.vits import losses
+from svc.settings import build
 from svc.training import loop
 from svc.training.interruption import StopRequest
 from svc.training.loop import train_voice
