@@ -13,6 +13,7 @@ from accelerate.utils.memory import should_reduce_batch_size
 
 from svc.config import TrainConfig
 from svc.errors import ConfigError
+from svc.training.cores import Cores
 
 
 def make_accelerator(train: TrainConfig, device: str) -> Accelerator:
@@ -70,8 +71,8 @@ def _fast_bf16(kind: str) -> bool:
 
 
 @contextmanager
-def training_switches(device: torch.device) -> Iterator[None]:
-    """TF32 on CUDA, a core left free on CPU, torch's random state kept; undone at the end.
+def training_switches(device: torch.device) -> Iterator[Cores | None]:
+    """TF32 on CUDA, the cores that are free on CPU, torch's random state kept; undone at the end.
 
     cuDNN does not try out its algorithms: the first step of a base took 24 s on an H100 with that and 4.5 s without,
     and the prompts of nearly every batch have another length, which would have it try again.
@@ -84,11 +85,7 @@ def training_switches(device: torch.device) -> Iterator[None]:
         try:
             if device.type == "cuda":
                 matmul.allow_tf32, cudnn.allow_tf32 = True, True
-            if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
-                # The layers are small: when one thread has to wait for a core that loads data, all of them wait.
-                # On two busy cores, two threads made half the steps per second of one.
-                torch.set_num_threads(max(1, threads - 1))
-            yield
+            yield Cores(threads) if device.type == "cpu" else None
         finally:
             torch.set_num_threads(threads)
             matmul.allow_tf32, cudnn.allow_tf32 = before

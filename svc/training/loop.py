@@ -21,6 +21,7 @@ from svc.data.dataset import Batch, make_loader
 from svc.errors import InterruptedBySignal, SvcError
 from svc.progress import some
 from svc.training.continuation import describe
+from svc.training.cores import Cores
 from svc.training.devices import (
     as_text,
     is_out_of_memory,
@@ -79,12 +80,13 @@ def train_voice(
     resume = "latest" if resume is True else resume
     run = setup(config, Path(dataset_dir), RunFolder(Path(run_dir)), base, base_discriminator, resume, device, messages)
     run.progress = NoProgress() if progress is None else progress
-    with run.tracker, StopRequest() if stop is None else stop as request, training_switches(run.state.device):
-        fit(run, request)
+    stopping = StopRequest() if stop is None else stop
+    with run.tracker, stopping as request, training_switches(run.state.device) as cores:
+        fit(run, request, cores)
         return export(run)
 
 
-def fit(run: Run, stop: StopRequest) -> None:
+def fit(run: Run, stop: StopRequest, cores: Cores | None = None) -> None:
     """Steps until the settings' number of steps or minutes; saves and raises InterruptedBySignal when told to stop."""
     state, train = run.state, run.config.train
     run.messages(_opening(run))
@@ -101,6 +103,8 @@ def fit(run: Run, stop: StopRequest) -> None:
         state.gather(step_within_memory(run, batch))
         if state.step % train.log_every == 0:
             log(run, clock)
+            if cores is not None:
+                cores.follow()
         with clock.paused():
             if state.step % train.validate_every == 0:
                 validate(run)
