@@ -148,6 +148,9 @@ class LossWeights(Settings):
     feature_matching: float = Field(2.0, ge=0, description="Distance of discriminator features.")
     adversarial: float = Field(1.0, ge=0, description="Generator's adversarial loss.")
     f0: float = Field(1.0, ge=0, description="F0 prediction (log scale).")
+    highs: float = Field(
+        0.0, ge=0, description="Log-mel distance to what the base sings, above the recordings' bandwidth."
+    )
     prior_mel: float = Field(0.0, ge=0, description="Log-mel distance of audio decoded from the prior's mean.")
     frame_mel: float = Field(0.0, ge=0, description="Log-mel distance of all frames, read off the prior's encoder.")
     prompt: float = Field(20.0, ge=0, description="Distance of prompt encoder and speaker table.")

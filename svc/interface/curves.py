@@ -19,6 +19,7 @@ SHOWN = (
     ("validation", "speaker_cosine"),
     ("train", "mel"),
     ("train", "prior_mel"),
+    ("train", "highs"),
     ("train", "kl"),
     ("train", "f0"),
     ("train", "feature_matching"),

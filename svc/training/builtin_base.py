@@ -37,7 +37,7 @@ DIRECT: dict[str, Any] = {
     "replay_share": 0.5,
     "crossed_share": 0.75,
     "held_parts": ("content_input", "prior"),
-    "losses": {"adversarial": 2.0},
+    "losses": {"adversarial": 2.0, "highs": 45.0},
 }
 
 

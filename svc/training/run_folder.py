@@ -39,6 +39,11 @@ class RunFolder:
         """The discriminators, for another run's `base_discriminator`."""
         return self.path / "discriminator.safetensors"
 
+    @property
+    def start(self) -> Path:
+        """The model before the first step, where a loss compares with it."""
+        return self.path / "start.safetensors"
+
     def voice_at(self, step: int) -> Path:
         """The voice written at `step`."""
         return self.path / "voices" / f"voice_step_{step:08d}.safetensors"

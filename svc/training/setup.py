@@ -13,8 +13,10 @@ from svc.config import Config
 from svc.data.dataset import DrawSampler, VoiceDataset
 from svc.data.manifest import PreparedDataset
 from svc.errors import ConfigError
+from svc.models.vits.voice_model import VoiceModel
 from svc.training.continuation import check_continuation
 from svc.training.devices import make_accelerator
+from svc.training.highs import frozen, load_start, save_start
 from svc.training.progress import MessageSink, NoProgress, TrainProgress, ignore
 from svc.training.replay import replay_lines
 from svc.training.run_folder import RunFolder
@@ -87,6 +89,10 @@ def setup(
         raise ConfigError(
             "train.held_parts keeps what a base brings, and this run has none: name a base or hold nothing."
         )
+    if config.train.losses.highs > 0 and base is None and "base" not in provenance:
+        raise ConfigError(
+            "train.losses.highs keeps the highs that a base sings, and this run has none: name a base or set it to 0."
+        )
     examples = _with_lines(prepared, config, accelerator, messages)
     model, discriminator = build_models(config, prepared.spec, len(examples.speakers))
     if saved is not None and (base is not None or base_discriminator is not None):
@@ -97,8 +103,10 @@ def setup(
         )
     if saved is None and base_discriminator is not None:
         load_discriminator(Path(base_discriminator), discriminator)
+    start = _start(config, model, folder.start if saved else None, messages)
     state = build_state(config, prepared.spec, accelerator, model, discriminator)
     state.own_singers = len(prepared.speakers)
+    state.start = None if start is None else start.to(state.device)
     position = (0, 0)
     if saved is not None:
         position = check_continuation(saved, config, prepared, accelerator.num_processes, messages)
@@ -106,6 +114,8 @@ def setup(
     dataset, sampler = _drawn(config, prepared, examples, accelerator, position)
     if accelerator.is_main_process:
         folder.create(config)
+        if saved is None and start is not None:
+            save_start(folder.start, start)
     return Run(
         config=config,
         prepared=prepared,
@@ -122,6 +132,18 @@ def setup(
         seconds_before=saved["seconds"] if saved else 0.0,
         saved_step=state.step if saved else None,
     )
+
+
+def _start(config: Config, model: VoiceModel, saved: Path | None, messages: MessageSink) -> VoiceModel | None:
+    """What the loss `highs` compares with: `model` before the first step, or what the run that goes on saved of it."""
+    if config.train.losses.highs == 0:
+        return None
+    if saved is None:
+        return frozen(model)
+    if not saved.is_file():
+        messages(f"{saved}, what the run began with, is not there: it goes on without the loss highs.")
+        return None
+    return load_start(saved, model)
 
 
 def _with_lines(

@@ -45,7 +45,8 @@ class TrainState:
 
     `step` counts finished updates; of the speakers the first `own_singers` are the dataset's; `splits` is the number
     of parts a batch is worked through in, raised when memory runs out; `share_done` (0 to 1) is how much of the steps
-    or minutes that were asked for is over; `sums` and `summed` gather losses since they were last logged.
+    or minutes that were asked for is over; `sums` and `summed` gather losses since they were last logged. `start` is
+    the model as it was before the first step, for the loss `highs`.
     """
 
     config: TrainConfig
@@ -60,6 +61,7 @@ class TrainState:
     splits: int = 1
     share_done: float = 0.0
     own_singers: int = 0
+    start: VoiceModel | None = None
     best: Best = field(default_factory=Best)
     sums: dict[str, Tensor] = field(default_factory=dict)
     summed: dict[str, int] = field(default_factory=dict)
@@ -83,6 +85,12 @@ class TrainState:
     def crossing(self) -> bool:
         """Whether lines of the base are given to the singer."""
         return self.config.replay_share > 0 and self.config.crossed_share > 0
+
+    @property
+    def holds_highs(self) -> bool:
+        """Whether the present step compares with the start; not in the steps that discriminate, where others do not."""
+        often = self.adversarial and self.config.adversarial_every > 1
+        return self.start is not None and self.config.losses.highs > 0 and not often
 
     @property
     def prior_mel(self) -> bool:

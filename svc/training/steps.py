@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from svc.audio.spectrogram import MelSettings, linear_spectrogram, linear_to_log_mel
 from svc.data.dataset import Batch
 from svc.models.vits import losses
-from svc.models.vits.voice_model import ModelInput, TrainOutput
+from svc.models.vits.voice_model import TrainOutput
 from svc.training.crossing import CROSSED, LINE, OWN, cross
+from svc.training.highs import Highs, highs_of_the_start
+from svc.training.inputs import audio_segments, model_input
 from svc.training.state import TrainState
 
 
@@ -35,6 +37,7 @@ class Generated:
     sample_rate: int
     bandwidth_hz: Tensor | None = None
     role: Tensor | None = None
+    highs: Highs | None = None
 
     def compared(self, values: Tensor) -> Tensor:
         """Of `values` (B, ...) those whose item has a recording to be compared with."""
@@ -90,24 +93,6 @@ def _seed(state: TrainState) -> None:
     torch.manual_seed(number % (2**63))
 
 
-def model_input(batch: Batch, spectrogram: Tensor | None = None) -> ModelInput:
-    """A batch as the model takes it; without a spectrogram the singer is told by the speaker table."""
-    prompts = spectrogram is not None and batch.prompt.shape[1] > 0
-    return ModelInput(
-        content=batch.content,
-        f0_hz=batch.f0_hz,
-        voiced=batch.voiced,
-        loudness_db=batch.loudness_db,
-        lengths=batch.lengths,
-        speaker_id=batch.speaker_id,
-        spectrogram=spectrogram,
-        shift_semitones=batch.shift_semitones,
-        prompt=batch.prompt if prompts else None,
-        prompt_lengths=batch.prompt_lengths if prompts else None,
-        prompted=batch.prompted if prompts else None,
-    )
-
-
 def generate(state: TrainState, batch: Batch, limited: bool = False) -> Generated:
     """The generator's training pass over a batch, spectrograms computed here on the device.
 
@@ -121,19 +106,14 @@ def generate(state: TrainState, batch: Batch, limited: bool = False) -> Generate
     heard = _heard(segment, min(segment, state.config.adversarial_frames), spec.hop_length)
     bandwidth_hz = batch.bandwidth_hz if limited else None
     role = batch.role if state.crossing else None
-    return Generated(output, real, spectrogram, heard, spec.sample_rate, bandwidth_hz, role)
+    highs = highs_of_the_start(state, batch, output.starts) if limited and state.holds_highs else None
+    return Generated(output, real, spectrogram, heard, spec.sample_rate, bandwidth_hz, role, highs)
 
 
 def _heard(segment: int, frames: int, hop: int) -> slice:
     """A random run of `frames` of a segment's frames, in samples."""
     start = int(torch.randint(segment - frames + 1, (1,)))
     return slice(start * hop, (start + frames) * hop)
-
-
-def audio_segments(audio: Tensor, starts: Tensor, frames: int, hop: int) -> Tensor:
-    """The samples (B, 1, frames * hop) of `audio` (B, N) from frame `starts` (B,) on."""
-    index = starts.unsqueeze(1) * hop + torch.arange(frames * hop, device=audio.device)
-    return audio.gather(1, index).unsqueeze(1)
 
 
 def discriminator_step(
@@ -206,6 +186,9 @@ def generator_losses(state: TrainState, made: Generated) -> dict[str, Tensor]:
         found["f0"] = losses.f0_loss(made.compared(predicted), made.compared(target), made.compared(output.mask))
     if weights.prior_mel and output.prior_audio is not None:
         found["prior_mel"] = losses.mel_loss(real, made.compared(output.prior_audio), rate, band)
+    if made.highs is not None:
+        rows, above = made.highs.rows, made.highs.bandwidth_hz
+        found["highs"] = losses.mel_loss(made.highs.audio, output.audio[rows], rate, above, above=True)
     if weights.frame_mel and output.frame_mel is not None:
         found["frame_mel"] = _frame_mel(state, made, output.frame_mel)
     if weights.prompt and output.prompt_vector is not None and output.table_vector is not None:

@@ -22,9 +22,9 @@ from svc.data.manifest import PreparedDataset, Utterance
 from svc.errors import SvcError
 from svc.models.vits.losses import bands_inside
 from svc.registry import PITCH_ESTIMATORS, SPEAKER_ENCODERS
+from svc.training.inputs import model_input
 from svc.training.progress import MessageSink
 from svc.training.state import TrainState
-from svc.training.steps import model_input
 from svc.training.tracking import Tracker, comparison_figure
 
 CLIP_SECONDS = 8.0

@@ -19,10 +19,13 @@ MEL_RESOLUTIONS = ((512, 128, 40), (1024, 256, 80), (2048, 512, 128))  # window,
 DiscriminatorOutput = tuple[Tensor, list[Tensor]]
 
 
-def mel_loss(real: Tensor, generated: Tensor, sample_rate: int, bandwidth_hz: Tensor | None = None) -> Tensor:
+def mel_loss(
+    real: Tensor, generated: Tensor, sample_rate: int, bandwidth_hz: Tensor | None = None, above: bool = False
+) -> Tensor:
     """Mean L1 distance of natural-log mel spectrograms over three resolutions; audio (B, 1, N), in nepers.
 
-    With `bandwidth_hz` (B,) bands above an item's own bandwidth do not count; None counts all of all items.
+    With `bandwidth_hz` (B,) bands above an item's own bandwidth do not count, or with `above` none but these; None
+    counts all of all items.
     """
     total = real.new_zeros(())
     for window, hop, bands in MEL_RESOLUTIONS:
@@ -33,7 +36,8 @@ def mel_loss(real: Tensor, generated: Tensor, sample_rate: int, bandwidth_hz: Te
         if bandwidth_hz is None:
             total = total + torch.nn.functional.l1_loss(found, wanted)
         else:
-            counts = bands_inside(settings, bandwidth_hz)
+            inside = bands_inside(settings, bandwidth_hz)
+            counts = 1 - inside if above else inside
             total = total + ((found - wanted).abs() * counts).sum() / (counts.sum() * wanted.shape[2]).clamp(min=1.0)
     return total / len(MEL_RESOLUTIONS)
 

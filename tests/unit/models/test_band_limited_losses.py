@@ -20,6 +20,8 @@ def test_bands_above_the_bandwidth_do_not_count() -> None:
     assert losses.mel_loss(whole, narrow, RATE) > 0.5
     assert losses.mel_loss(whole, narrow, RATE, band) < 0.02
     full = torch.full((2,), RATE / 2)
+    assert losses.mel_loss(whole, narrow, RATE, band, above=True) > 0.5, "the other way about"
+    assert losses.mel_loss(whole, narrow, RATE, full, above=True) == 0
     torch.testing.assert_close(losses.mel_loss(whole, narrow, RATE, full), losses.mel_loss(whole, narrow, RATE))
     # Below the band the loss still teaches.
     other = noise(1).requires_grad_()

@@ -1,0 +1,84 @@
+"""What a singer's recordings do not tell: above their bandwidth she keeps the highs that the base gives her.
+
+Losses do not reach above the bandwidth of a recording, and the network's weights move all the same: in ten minutes of
+training on recordings that end at 5 to 8 kHz what is sung above them drifts, and it is what sounds unnatural then. So
+there it is compared with what the same model sang before the first step.
+"""
+
+import copy
+from dataclasses import fields
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from svc.data.dataset import Batch
+from svc.errors import CheckpointError
+from svc.models.vits.voice_model import ModelInput, VoiceModel
+from svc.training.crossing import LINE
+from svc.training.inputs import audio_segments, model_input
+from svc.training.state import TrainState
+
+
+class Highs(NamedTuple):
+    """Items `rows` (R,) of a batch, their segments as the start sings them (R, 1, S), and their bandwidths (R,)."""
+
+    rows: Tensor
+    audio: Tensor
+    bandwidth_hz: Tensor
+
+
+@torch.no_grad()
+def highs_of_the_start(state: TrainState, batch: Batch, starts: Tensor) -> Highs | None:
+    """The segments from frame `starts` (B,) on of all items that are hers and end below half the rate; None: no item.
+
+    Lines of the base that its own singers sing are not held: there are recordings of them, and they are not exported.
+    """
+    assert state.start is not None
+    narrow = batch.bandwidth_hz < state.spec.sample_rate / 2
+    rows = (narrow & (batch.role != LINE) if state.crossing else narrow).nonzero().squeeze(1)
+    if not len(rows):
+        return None
+    given = model_input(batch)
+    part = ModelInput(**{f.name: value[rows] for f in fields(given) if (value := getattr(given, f.name)) is not None})
+    hop, frames = state.spec.hop_length, state.config.segment_frames
+    noise = torch.randn(len(rows), part.f0_hz.shape[1] * hop, device=part.f0_hz.device)
+    with state.accelerator.autocast():
+        audio = state.start.infer(part, None, torch.zeros_like(noise[:, 0]), noise).squeeze(1)
+    return Highs(rows, audio_segments(audio, starts[rows], frames, hop), batch.bandwidth_hz[rows])
+
+
+def frozen(model: VoiceModel) -> VoiceModel:
+    """A copy of `model` that stays as it is."""
+    # Weight norm stays in it: taken out of a copy, torch takes it out of the original's classes as well.
+    return copy.deepcopy(model).eval().requires_grad_(False)
+
+
+def save_start(path: Path, start: VoiceModel) -> None:
+    """Write the start beside the run's states, so that a run that goes on compares with the same."""
+    from safetensors.torch import save_file
+
+    part = path.with_name(f".{path.name}.part")
+    try:
+        save_file({name: value.cpu().contiguous() for name, value in start.state_dict().items()}, part)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise CheckpointError(f"{path} could not be written ({error}): free some disk space.") from error
+
+
+def load_start(path: Path, model: VoiceModel) -> VoiceModel:
+    """The start that `save_start` wrote, in the shape of `model`; CheckpointError when the file does not fit."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    start = frozen(model)
+    try:
+        start.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path}, what the run began with, cannot be read ({str(error).splitlines()[0]}): "
+            "continue with --train.losses.highs 0."
+        ) from error
+    return start
