@@ -18,6 +18,7 @@ from svc.errors import CheckpointError
 from svc.models.vits.voice_model import ModelInput, VoiceModel
 from svc.training.crossing import LINE
 from svc.training.inputs import audio_segments, model_input
+from svc.training.run_folder import save_tensors
 from svc.training.state import TrainState
 
 
@@ -57,15 +58,7 @@ def frozen(model: VoiceModel) -> VoiceModel:
 
 def save_start(path: Path, start: VoiceModel) -> None:
     """Write the start beside the run's states, so that a run that goes on compares with the same."""
-    from safetensors.torch import save_file
-
-    part = path.with_name(f".{path.name}.part")
-    try:
-        save_file({name: value.cpu().contiguous() for name, value in start.state_dict().items()}, part)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise CheckpointError(f"{path} could not be written ({error}): free some disk space.") from error
+    save_tensors(path, start.state_dict())
 
 
 def load_start(path: Path, model: VoiceModel) -> VoiceModel:

@@ -6,11 +6,26 @@ import re
 import shutil
 from pathlib import Path
 
+from torch import Tensor
+
 from svc.checkpoint.resume import list_states
 from svc.config import Config
 from svc.errors import CheckpointError
 
 _VOICE = re.compile(r"voice_step_(\d{8})\.safetensors")
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, str] | None = None) -> None:
+    """Write a state dict as safetensors, all or nothing; CheckpointError when it cannot be written."""
+    from safetensors.torch import save_file
+
+    part = path.with_name(f".{path.name}.part")
+    try:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, part, header)
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise CheckpointError(f"{path} could not be written ({error}): free some disk space.") from error
 
 
 class RunFolder:

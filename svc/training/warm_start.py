@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from svc.progress import some
 from svc.safe_read import check_keys
 from svc.training.adoption import foreign_discriminators, foreign_name, is_imported, open_base
 from svc.training.progress import MessageSink
+from svc.training.run_folder import save_tensors
 from svc.training.singer_rows import hear_singers
 from svc.training.state import DiscriminatorSet
 
@@ -119,22 +119,13 @@ def _sha256(path: Path) -> str:
 
 def save_discriminator(path: Path, discriminator: DiscriminatorSet, step: int) -> None:
     """Write the discriminators as safetensors, so that another run can start from them."""
-    from safetensors.torch import save_file
-
     header = {
         "format": DISCRIMINATOR_FORMAT,
         "version": DISCRIMINATOR_VERSION,
         "names": list(discriminator.members),
         "step": step,
     }
-    part = path.with_name(f".{path.name}.part")
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in discriminator.state_dict().items()}
-    try:
-        save_file(tensors, part, {"svc": json.dumps(header)})
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise CheckpointError(f"{path} could not be written ({error}): free some disk space.") from error
+    save_tensors(path, discriminator.state_dict(), {"svc": json.dumps(header)})
 
 
 def discriminator_names(path: Path) -> list[str]:
