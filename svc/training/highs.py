@@ -6,7 +6,6 @@ there it is compared with what the same model sang before the first step.
 """
 
 import copy
-from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,10 +14,9 @@ from torch import Tensor
 
 from svc.data.dataset import Batch
 from svc.errors import CheckpointError
-from svc.models.vits.voice_model import ModelInput, VoiceModel
+from svc.models.vits.voice_model import VoiceModel
 from svc.training.crossing import LINE
 from svc.training.inputs import audio_segments, model_input
-from svc.training.run_folder import save_tensors
 from svc.training.state import TrainState
 
 
@@ -41,8 +39,7 @@ def highs_of_the_start(state: TrainState, batch: Batch, starts: Tensor) -> Highs
     rows = (narrow & (batch.role != LINE) if state.crossing else narrow).nonzero().squeeze(1)
     if not len(rows):
         return None
-    given = model_input(batch)
-    part = ModelInput(**{f.name: value[rows] for f in fields(given) if (value := getattr(given, f.name)) is not None})
+    part = model_input(Batch(*(values[rows] for values in batch)))
     hop, frames = state.spec.hop_length, state.config.segment_frames
     noise = torch.randn(len(rows), part.f0_hz.shape[1] * hop, device=part.f0_hz.device)
     with state.accelerator.autocast():
@@ -56,13 +53,8 @@ def frozen(model: VoiceModel) -> VoiceModel:
     return copy.deepcopy(model).eval().requires_grad_(False)
 
 
-def save_start(path: Path, start: VoiceModel) -> None:
-    """Write the start beside the run's states, so that a run that goes on compares with the same."""
-    save_tensors(path, start.state_dict())
-
-
 def load_start(path: Path, model: VoiceModel) -> VoiceModel:
-    """The start that `save_start` wrote, in the shape of `model`; CheckpointError when the file does not fit."""
+    """The start that a run wrote down, in the shape of `model`; CheckpointError when the file does not fit."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

@@ -16,10 +16,10 @@ from svc.errors import ConfigError
 from svc.models.vits.voice_model import VoiceModel
 from svc.training.continuation import check_continuation
 from svc.training.devices import make_accelerator
-from svc.training.highs import frozen, load_start, save_start
+from svc.training.highs import frozen, load_start
 from svc.training.progress import MessageSink, NoProgress, TrainProgress, ignore
 from svc.training.replay import replay_lines
-from svc.training.run_folder import RunFolder
+from svc.training.run_folder import RunFolder, save_tensors
 from svc.training.state import TrainState, build_models, build_state, wants_prompts
 from svc.training.tracking import Tracker
 from svc.training.validation import Validator
@@ -115,7 +115,7 @@ def setup(
     if accelerator.is_main_process:
         folder.create(config)
         if saved is None and start is not None:
-            save_start(folder.start, start)
+            save_tensors(folder.start, start.state_dict())
     return Run(
         config=config,
         prepared=prepared,

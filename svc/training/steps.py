@@ -17,7 +17,7 @@ from svc.data.dataset import Batch
 from svc.models.vits import losses
 from svc.models.vits.voice_model import TrainOutput
 from svc.training.crossing import CROSSED, LINE, OWN, cross
-from svc.training.highs import Highs, highs_of_the_start
+from svc.training.highs import highs_of_the_start
 from svc.training.inputs import audio_segments, model_input
 from svc.training.state import TrainState
 
@@ -37,7 +37,6 @@ class Generated:
     sample_rate: int
     bandwidth_hz: Tensor | None = None
     role: Tensor | None = None
-    highs: Highs | None = None
 
     def compared(self, values: Tensor) -> Tensor:
         """Of `values` (B, ...) those whose item has a recording to be compared with."""
@@ -106,8 +105,7 @@ def generate(state: TrainState, batch: Batch, limited: bool = False) -> Generate
     heard = _heard(segment, min(segment, state.config.adversarial_frames), spec.hop_length)
     bandwidth_hz = batch.bandwidth_hz if limited else None
     role = batch.role if state.crossing else None
-    highs = highs_of_the_start(state, batch, output.starts) if limited and state.holds_highs else None
-    return Generated(output, real, spectrogram, heard, spec.sample_rate, bandwidth_hz, role, highs)
+    return Generated(output, real, spectrogram, heard, spec.sample_rate, bandwidth_hz, role)
 
 
 def _heard(segment: int, frames: int, hop: int) -> slice:
@@ -159,7 +157,7 @@ def generator_step(
     found: dict[str, Tensor] = {}
     for part, last in _with_last(parts):
         with _synchronised(state, state.generator, last):
-            values = generator_losses(state, shared or generate(state, part, limited))
+            values = generator_losses(state, part, shared or generate(state, part, limited))
             weights = state.config.losses
             total = sum(getattr(weights, name) * value for name, value in values.items()) * _share(part, parts)
             state.accelerator.backward(total)
@@ -170,8 +168,8 @@ def generator_step(
     return found
 
 
-def generator_losses(state: TrainState, made: Generated) -> dict[str, Tensor]:
-    """The generator's losses by name, those whose weight is 0 left out."""
+def generator_losses(state: TrainState, batch: Batch, made: Generated) -> dict[str, Tensor]:
+    """The generator's losses by name of what was `made` of a batch, those whose weight is 0 left out."""
     output, weights, rate = made.output, state.config.losses, made.sample_rate
     real, band = made.compared(made.real), None if made.bandwidth_hz is None else made.compared(made.bandwidth_hz)
     found: dict[str, Tensor] = {}
@@ -186,9 +184,8 @@ def generator_losses(state: TrainState, made: Generated) -> dict[str, Tensor]:
         found["f0"] = losses.f0_loss(made.compared(predicted), made.compared(target), made.compared(output.mask))
     if weights.prior_mel and output.prior_audio is not None:
         found["prior_mel"] = losses.mel_loss(real, made.compared(output.prior_audio), rate, band)
-    if made.highs is not None:
-        rows, above = made.highs.rows, made.highs.bandwidth_hz
-        found["highs"] = losses.mel_loss(made.highs.audio, output.audio[rows], rate, above, above=True)
+    if state.holds_highs and band is not None and (held := highs_of_the_start(state, batch, output.starts)):
+        found["highs"] = losses.mel_loss(held.audio, output.audio[held.rows], rate, held.bandwidth_hz, above=True)
     if weights.frame_mel and output.frame_mel is not None:
         found["frame_mel"] = _frame_mel(state, made, output.frame_mel)
     if weights.prompt and output.prompt_vector is not None and output.table_vector is not None:
