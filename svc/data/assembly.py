@@ -1,18 +1,22 @@
 """From prepared recordings to utterances, singers, split and report."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from svc.config import PrepareConfig
 from svc.data import doctor
+from svc.data.bandwidth import expected_edge
 from svc.data.manifest import SpeakerStats, StoredRecording, Utterance
 from svc.data.recording import RecordingResult
 from svc.data.sources import SourceFile, utterance_id
 from svc.data.splitting import split_by_recording
 from svc.features.spec import FeatureSpec
 from svc.features.store import FeatureStore
+
+# A singer's recordings count as made alike where so many end early, and so much of what is used does.
+ALIKE_RECORDINGS, ALIKE_SHARE = 3, 0.8
 
 
 @dataclass
@@ -87,6 +91,7 @@ def assemble(
                     bandwidth_hz=result.measures["bandwidth_hz"],
                 )
             )
+    _find_expected_edges(made, rows, store)
     split = split_by_recording(made.utterances, config.validation_fraction)
     made.utterances = split.utterances
     _singers(made, sources, store)
@@ -97,6 +102,28 @@ def assemble(
         "recordings": rows,
     }
     return made
+
+
+def _find_expected_edges(made: Assembly, rows: list[dict[str, Any]], store: FeatureStore) -> None:
+    """Of a singer whose recordings nearly all end early, look for the same edge in those that seem to have none."""
+    whole = store.spec.sample_rate / 2
+    for speaker in dict.fromkeys(u.speaker for u in made.utterances):
+        own = [u for u in made.utterances if u.speaker == speaker]
+        narrow = {u.recording_sha256: u.bandwidth_hz for u in own if u.bandwidth_hz < whole}
+        share = sum(u.samples for u in own if u.recording_sha256 in narrow) / sum(u.samples for u in own)
+        if len(narrow) < ALIKE_RECORDINGS or share < ALIKE_SHARE:
+            continue
+        for sha256 in dict.fromkeys(u.recording_sha256 for u in own if u.recording_sha256 not in narrow):
+            stored = np.load(store.directory / made.recordings[sha256].audio, mmap_mode="r", allow_pickle=False)
+            samples = stored.astype(np.float32) * np.float32(made.recordings[sha256].audio_scale)
+            edge = expected_edge(samples, store.spec.sample_rate, sorted(set(narrow.values())))
+            if edge is not None:
+                made.utterances = [
+                    replace(u, bandwidth_hz=edge) if u.recording_sha256 == sha256 else u for u in made.utterances
+                ]
+                for row in rows:
+                    if row["sha256"] == sha256:
+                        row["bandwidth_hz"] = edge
 
 
 def _duplicates(

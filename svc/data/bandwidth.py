@@ -4,6 +4,8 @@ Telephone and archive recordings, 16 kHz sources and lossy codecs end below half
 took the nothing above for a property of voices would learn to be dull, so training counts nothing above the edge.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 WINDOW = 4096
@@ -19,6 +21,10 @@ DEAD_DB = 55.0
 CLIFF_DB = 20.0
 TOP_SHARE = 0.93
 """Edges above this share of the Nyquist frequency are the resampler's own."""
+EXPECTED_WITHIN = 0.08
+"""How far from an expected edge one is looked for, as a share of it."""
+EXPECTED_DROP_DB = 15.0
+"""The fall that an expected edge needs, right there and down to nine of ten bands above it."""
 
 
 def bandwidth_hz(samples: np.ndarray, sample_rate: int) -> float:
@@ -44,6 +50,24 @@ def bandwidth_hz(samples: np.ndarray, sample_rate: int) -> float:
             found = edge * BAND_HZ
             return nyquist if found > TOP_SHARE * nyquist else float(round(found))
     return nyquist
+
+
+def expected_edge(samples: np.ndarray, sample_rate: int, expected_hz: Sequence[float]) -> float | None:
+    """The edge in Hz that mono samples (N,) have near one of those of recordings made alike, or None.
+
+    It needs no floor above it: faint noise that follows the sound may fill what the recording does not reach. Of
+    several, the one with the deepest fall.
+    """
+    loud, _ = _band_levels(samples, sample_rate)
+    found: tuple[float, float] | None = None
+    for expected in expected_hz if loud is not None else ():
+        first, last = (int(expected * share / BAND_HZ) for share in (1 - EXPECTED_WITHIN, 1 + EXPECTED_WITHIN))
+        for edge in range(max(first, 8), min(last, len(loud) - 8) + 1):
+            under, over = np.median(loud[edge - 8 : edge - 2]), np.median(loud[edge + 2 : edge + 8])
+            drop = float(under - max(over, np.percentile(loud[edge + 2 :], 90)))
+            if drop >= EXPECTED_DROP_DB and (found is None or drop > found[0]):
+                found = drop, edge * BAND_HZ
+    return None if found is None else found[1]
 
 
 def _find_edge(level_db: np.ndarray, floor: np.ndarray, drop_db: float) -> float | None:

@@ -5,7 +5,7 @@ import pytest
 from scipy.signal import butter, sosfiltfilt
 
 from svc.audio.resampling import resample
-from svc.data.bandwidth import bandwidth_hz
+from svc.data.bandwidth import bandwidth_hz, expected_edge
 
 RATE = 44_100
 
@@ -47,3 +47,30 @@ def test_a_slope_is_no_edge(slope_db: float) -> None:
 def test_what_is_too_short_or_silent_counts_as_whole() -> None:
     assert bandwidth_hz(np.zeros(1000, np.float32), RATE) == RATE / 2
     assert bandwidth_hz(np.zeros(10 * RATE, np.float32), RATE) == RATE / 2
+
+
+def narrow_with_breathing_noise(edge_hz: float = 8_000) -> np.ndarray:
+    """A voice that ends at `edge_hz`, above it noise that follows its level, as gain controls leave it."""
+    sound = voice()
+    low = sosfiltfilt(butter(16, edge_hz, output="sos", fs=RATE), sound)
+    envelope = sosfiltfilt(butter(2, 8, output="sos", fs=RATE), np.abs(low))
+    noise = 0.02 * envelope * np.random.default_rng(1).standard_normal(len(low))
+    return rounded((low + noise).astype(np.float32))
+
+
+def test_an_edge_above_which_noise_follows_the_sound_is_seen_where_it_is_expected() -> None:
+    samples = narrow_with_breathing_noise()
+    assert bandwidth_hz(samples, RATE) == RATE / 2
+    found = expected_edge(samples, RATE, [5_100, 8_100])
+    assert found is not None and 7_400 <= found <= 8_700
+    assert expected_edge(samples, RATE, [5_100, 12_000]) is None
+
+
+@pytest.mark.parametrize("slope_db", [6.0, 9.0, 14.0])
+def test_no_edge_is_seen_in_a_slope_because_one_is_expected(slope_db: float) -> None:
+    assert expected_edge(rounded(voice(slope_db=slope_db)), RATE, [3_400, 5_000, 8_000, 11_000, 16_000]) is None
+
+
+def test_nothing_is_expected_of_what_is_too_short() -> None:
+    assert expected_edge(np.zeros(1000, np.float32), RATE, [8_000]) is None
+    assert expected_edge(narrow_with_breathing_noise(), RATE, []) is None

@@ -265,3 +265,32 @@ def test_quiet_recordings_keep_their_resolution(tmp_path):
 def test_stored_names_do_not_come_from_user_names(out):
     for path in (out / "store").rglob("*"):
         assert all(c in "0123456789abcdefghijklmnopqrstuvwxyz-." for c in path.name), path
+
+
+def bright(seed: int, edge_hz: float | None = None, breathing: float = 0.0) -> np.ndarray:
+    """Singing with bursts of noise up to half the rate, or ending at `edge_hz` with noise that follows its level."""
+    from scipy.signal import butter, sosfiltfilt
+
+    tone, random = sung(6, 200 + 10 * seed, seed=seed), np.random.default_rng(100 + seed)
+    bursts = random.standard_normal(len(tone)) * (np.sin(np.arange(len(tone)) / RATE * 11) > 0.8)
+    sound = tone + 0.05 * bursts
+    if edge_hz is not None:
+        sound = sosfiltfilt(butter(16, edge_hz, output="sos", fs=RATE), sound)
+    envelope = sosfiltfilt(butter(2, 8, output="sos", fs=RATE), np.abs(sound))
+    return (sound + breathing * envelope * random.standard_normal(len(sound))).astype(np.float32)
+
+
+@pytest.mark.parametrize(("narrow", "expected_hz"), [(5, 4_000), (2, RATE / 2)])
+def test_an_edge_is_looked_for_where_most_of_a_singer_s_recordings_have_it(
+    tmp_path: Path, narrow: int, expected_hz: float
+) -> None:
+    for i in range(5):
+        write(tmp_path / "raw" / "ann" / f"{i}.wav", bright(i, 4_000 if i < narrow else None))
+    write(tmp_path / "raw" / "ann" / "noisy.wav", bright(7, 4_000, breathing=0.03))
+    prepare_dataset(tmp_path / "raw", tmp_path / "out", small_config())
+    found = {Path(u.recording).stem: u.bandwidth_hz for u in PreparedDataset.open(tmp_path / "out").utterances}
+    others = [found[str(i)] for i in range(5)]
+    assert others == pytest.approx([4_000] * narrow + [RATE / 2] * (5 - narrow), rel=0.12)
+    assert found["noisy"] == pytest.approx(expected_hz, rel=0.12)
+    rows = json.loads((tmp_path / "out" / "report.json").read_text())["recordings"]
+    assert {row["name"]: row["bandwidth_hz"] for row in rows}["ann/noisy.wav"] == found["noisy"]
