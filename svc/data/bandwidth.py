@@ -59,8 +59,10 @@ def expected_edge(samples: np.ndarray, sample_rate: int, expected_hz: Sequence[f
     several, the one with the deepest fall.
     """
     loud, _ = _band_levels(samples, sample_rate)
+    if loud is None:
+        return None
     found: tuple[float, float] | None = None
-    for expected in expected_hz if loud is not None else ():
+    for expected in expected_hz:
         first, last = (int(expected * share / BAND_HZ) for share in (1 - EXPECTED_WITHIN, 1 + EXPECTED_WITHIN))
         for edge in range(max(first, 8), min(last, len(loud) - 8) + 1):
             under, over = np.median(loud[edge - 8 : edge - 2]), np.median(loud[edge + 2 : edge + 8])
