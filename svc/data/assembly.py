@@ -91,7 +91,12 @@ def assemble(
                     bandwidth_hz=result.measures["bandwidth_hz"],
                 )
             )
-    _find_expected_edges(made, rows, store)
+    edges: dict[str, float] = {}
+    for name in dict.fromkeys(u.speaker for u in made.utterances):
+        edges |= _expected_edges([u for u in made.utterances if u.speaker == name], made, store)
+    made.utterances = [replace(u, bandwidth_hz=edges.get(u.recording_sha256, u.bandwidth_hz)) for u in made.utterances]
+    for row in rows:
+        row["bandwidth_hz"] = edges.get(row["sha256"], row["bandwidth_hz"])
     split = split_by_recording(made.utterances, config.validation_fraction)
     made.utterances = split.utterances
     _singers(made, sources, store)
@@ -104,26 +109,21 @@ def assemble(
     return made
 
 
-def _find_expected_edges(made: Assembly, rows: list[dict[str, Any]], store: FeatureStore) -> None:
-    """Of a singer whose recordings nearly all end early, look for the same edge in those that seem to have none."""
-    whole = store.spec.sample_rate / 2
-    for speaker in dict.fromkeys(u.speaker for u in made.utterances):
-        own = [u for u in made.utterances if u.speaker == speaker]
-        narrow = {u.recording_sha256: u.bandwidth_hz for u in own if u.bandwidth_hz < whole}
-        share = sum(u.samples for u in own if u.recording_sha256 in narrow) / sum(u.samples for u in own)
-        if len(narrow) < ALIKE_RECORDINGS or share < ALIKE_SHARE:
-            continue
-        for sha256 in dict.fromkeys(u.recording_sha256 for u in own if u.recording_sha256 not in narrow):
-            stored = np.load(store.directory / made.recordings[sha256].audio, mmap_mode="r", allow_pickle=False)
-            samples = stored.astype(np.float32) * np.float32(made.recordings[sha256].audio_scale)
-            edge = expected_edge(samples, store.spec.sample_rate, sorted(set(narrow.values())))
-            if edge is not None:
-                made.utterances = [
-                    replace(u, bandwidth_hz=edge) if u.recording_sha256 == sha256 else u for u in made.utterances
-                ]
-                for row in rows:
-                    if row["sha256"] == sha256:
-                        row["bandwidth_hz"] = edge
+def _expected_edges(utterances: list[Utterance], made: Assembly, store: FeatureStore) -> dict[str, float]:
+    """Edges in Hz of a singer's recordings that seem to have none, by sha256, where nearly all others end early."""
+    rate = store.spec.sample_rate
+    narrow = {u.recording_sha256: u.bandwidth_hz for u in utterances if u.bandwidth_hz < rate / 2}
+    share = sum(u.samples for u in utterances if u.recording_sha256 in narrow) / sum(u.samples for u in utterances)
+    if len(narrow) < ALIKE_RECORDINGS or share < ALIKE_SHARE:
+        return {}
+    expected, found = sorted(set(narrow.values())), {}
+    for sha256 in {u.recording_sha256 for u in utterances} - set(narrow):
+        recording = made.recordings[sha256]
+        stored = np.load(store.directory / recording.audio, mmap_mode="r", allow_pickle=False)
+        edge = expected_edge(stored.astype(np.float32) * np.float32(recording.audio_scale), rate, expected)
+        if edge is not None:
+            found[sha256] = edge
+    return found
 
 
 def _duplicates(
