@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from svc.config import ModelConfig
 from svc.errors import ConfigError
 from svc.models.vocoders.decoder import Decoder
-from svc.models.vocoders.pulse_source import pulse_train
+from svc.models.vocoders.pulse_source import jitter, pulse_train
 
 if TYPE_CHECKING:
     from svc.models.vits.voice_model import VoiceShape
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SUBFRAMES = 2  # spectral frames per latent frame: consonants need finer steps than the 512-sample hop
 WINDOW_HOPS = 4  # window length in spectral hops
 MAX_LOG_GAIN = 7.0
+VOICED_MARGIN = 2  # frames beside voiced ones that count as voiced: trackers lose a voice before it ends
 
 
 class ConvNeXtBlock(nn.Module):
@@ -83,27 +84,47 @@ class NsfIstft(Decoder):
         phase_start: Tensor,
         source_noise: Tensor | None = None,
     ) -> Tensor:
-        """See Decoder.forward; `voiced` is not used: the latent says how much of each source is heard."""
+        """See Decoder.forward; the latent says how much of pulses and noise is heard, see `_excite` for `voiced`."""
         x = self.embed(z) + self.pitch(pitch_waves(f0_hz).to(z.dtype)) + self.condition(speaker)
         x = self.norm_in(x.transpose(1, 2)).transpose(1, 2)
         for block in self.blocks:
             x = block(x)
         filters = self.head(self.norm_out(x.transpose(1, 2)))
         with torch.autocast(device_type=z.device.type, enabled=False):
-            return self._synthesise(filters.float(), f0_hz.float(), phase_start, source_noise)
+            noise = None if source_noise is None else source_noise.float()
+            return self._synthesise(filters.float(), f0_hz.float(), voiced, phase_start, noise)
 
-    def _synthesise(self, filters: Tensor, f0_hz: Tensor, phase_start: Tensor, source_noise: Tensor | None) -> Tensor:
+    def _synthesise(
+        self, filters: Tensor, f0_hz: Tensor, voiced: Tensor, phase_start: Tensor, noise: Tensor | None
+    ) -> Tensor:
         batch, frames, _ = filters.shape
-        pulses = pulse_train(f0_hz, phase_start, self.hop_length, self.sample_rate)
         # (B, T, sub * 3 * bins) -> three of (B, bins, T * sub)
         parts = filters.view(batch, frames * SUBFRAMES, 3, self.bins).permute(2, 0, 3, 1)
         log_pulse, angle, log_noise = parts[0], parts[1], parts[2]
-        gain = torch.exp(log_pulse.clamp(max=MAX_LOG_GAIN))
-        spectrum = self._transform(pulses) * torch.polar(gain, angle)
-        if source_noise is not None:
-            noise_gain = torch.exp(log_noise.clamp(max=MAX_LOG_GAIN))
-            spectrum = spectrum + self._transform(source_noise.float()) * noise_gain
+        pulse_filter = torch.polar(torch.exp(log_pulse.clamp(max=MAX_LOG_GAIN)), angle)
+        early = None if noise is None else jitter(noise, self.hop_length)
+        pulses = self._transform(pulse_train(f0_hz, phase_start, self.hop_length, self.sample_rate, early))
+        if noise is None:
+            return self._inverse(pulses * pulse_filter, frames * self.hop_length).unsqueeze(1)
+        hiss = self._transform(noise)
+        spectrum = self._where_voiced(pulses, hiss, f0_hz, voiced) * pulse_filter
+        spectrum = spectrum + hiss * torch.exp(log_noise.clamp(max=MAX_LOG_GAIN))
         return self._inverse(spectrum, frames * self.hop_length).unsqueeze(1)
+
+    def _where_voiced(self, pulses: Tensor, hiss: Tensor, f0_hz: Tensor, voiced: Tensor) -> Tensor:
+        """The spectrum of the pulses, and where nobody sings a pitch noise of their level in their place.
+
+        Without that the filled F0 hums in breaths and consonants, as far as the latent lets pulses through there.
+        Below F0 pulses are silent, so no loss ever told their filter what to be: the noise stays silent there, too.
+        """
+        near = nn.functional.max_pool1d(voiced.float().unsqueeze(1), 2 * VOICED_MARGIN + 1, 1, VOICED_MARGIN)
+        sung = nn.functional.interpolate(near, scale_factor=SUBFRAMES, mode="linear")
+        spacing = self.sample_rate / self.window_length
+        bins_hz = torch.arange(self.bins, device=pulses.device).view(1, -1, 1) * spacing
+        audible = bins_hz > f0_hz.repeat_interleave(SUBFRAMES, dim=1).unsqueeze(1) - 0.5 * spacing
+        # The same noise with every other sample negated: another one in each bin, so both may be heard at once.
+        other = hiss.flip(1).conj() * audible
+        return pulses * sung.sqrt() + other * (1.0 - sung).sqrt()
 
     def _transform(self, audio: Tensor) -> Tensor:
         """(B, N) to complex (B, bins, N / step), spectral frame s centred at (s + 0.5) * step."""

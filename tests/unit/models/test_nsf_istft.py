@@ -1,4 +1,4 @@
-"""The fast decoder: exact inverse, pitch by construction, continuous phase, level independent of F0."""
+"""The fast decoder: exact inverse, pitch by construction, continuous phase, level free of F0, unsteady pulses."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ import torch
 
 from svc.config import ModelConfig
 from svc.models.vits.voice_model import VoiceShape
-from svc.models.vocoders.nsf_istft import NsfIstft, pitch_waves
-from svc.models.vocoders.pulse_source import pulse_train, sample_phase
+from svc.models.vocoders.nsf_istft import VOICED_MARGIN, NsfIstft, pitch_waves
+from svc.models.vocoders.pulse_source import JITTER_CYCLES, jitter, pulse_train, sample_phase
 
 HOP, RATE = 512, 44_100
 
@@ -18,12 +18,31 @@ def decoder(hop: int = HOP) -> NsfIstft:
     return NsfIstft(config, VoiceShape(4, RATE, hop, 2048, 1)).eval()
 
 
-def run(network: NsfIstft, f0: torch.Tensor, noise: torch.Tensor | None = None) -> torch.Tensor:
+def run(
+    network: NsfIstft, f0: torch.Tensor, noise: torch.Tensor | None = None, voiced: torch.Tensor | None = None
+) -> torch.Tensor:
     frames = f0.shape[1]
     torch.manual_seed(1)
     z = torch.randn(1, 8, frames)
+    sung = torch.ones_like(f0) if voiced is None else voiced
     with torch.no_grad():
-        return network(z, f0, torch.ones_like(f0), torch.zeros(1, 4, 1), torch.zeros(1), noise)
+        return network(z, f0, sung, torch.zeros(1, 4, 1), torch.zeros(1), noise)
+
+
+def harmonicity(audio: np.ndarray, f0_hz: float) -> float:
+    """Energy at harmonics 1 to 10 over that halfway between them."""
+    power = np.abs(np.fft.rfft(audio * np.hanning(len(audio)))) ** 2
+    spacing = f0_hz * len(audio) / RATE
+    at = [power[round(k * spacing) - 3 : round(k * spacing) + 4].sum() for k in range(1, 11)]
+    between = [power[round((k + 0.5) * spacing) - 3 : round((k + 0.5) * spacing) + 4].sum() for k in range(1, 11)]
+    return float(np.sum(at) / np.sum(between))
+
+
+def pulses_alone(network: NsfIstft) -> None:
+    """A decoder whose filters are the same in every frame and bin, its own noise inaudible."""
+    with torch.no_grad():
+        network.head.weight.zero_()
+        network.head.bias.view(2, 3, network.bins)[:, 2] = -30.0
 
 
 @pytest.mark.parametrize("hop", [256, 512])
@@ -82,6 +101,56 @@ def test_every_pitch_has_its_own_code() -> None:
     codes = pitch_waves(torch.tensor([[65.0, 130.0, 261.6, 523.3, 1046.5, 2000.0]]))[0].T
     distances = torch.cdist(codes, codes) + 10 * torch.eye(len(codes))
     assert float(distances.min()) > 0.3
+
+
+def test_jitter_displaces_frames_by_themselves_and_by_what_is_said() -> None:
+    noise = torch.randn(1, 2000 * HOP, generator=torch.Generator().manual_seed(0))
+    early = jitter(noise, HOP)
+    centres = 0.5 * (early[0, HOP // 2 - 1 :: HOP] + early[0, HOP // 2 :: HOP])
+    assert float(centres.square().mean().sqrt()) == pytest.approx(JITTER_CYCLES, rel=0.05)
+    assert abs(float((centres[1:] * centres[:-1]).mean())) < 0.1 * JITTER_CYCLES**2
+    # Whoever begins later gets the same, but for the half frame where a neighbour is missing.
+    torch.testing.assert_close(jitter(noise[:, 100 * HOP :], HOP)[:, HOP:], early[:, 101 * HOP :])
+
+
+def test_jitter_makes_high_harmonics_noisy_and_leaves_the_pitch() -> None:
+    f0 = torch.full((1, 172), 110.0)
+    noise = torch.randn(1, 172 * HOP, generator=torch.Generator().manual_seed(0))
+    network = decoder()
+    pulses_alone(network)
+    steady, unsteady = run(network, f0)[0, 0].numpy(), run(network, f0, noise)[0, 0].numpy()
+    assert harmonicity(unsteady, 110.0) > 100  # harmonics up to 1.1 kHz
+    spectrum = np.abs(np.fft.rfft(np.stack([steady, unsteady]) * np.hanning(len(steady)))) ** 2
+    spacing = 110.0 * len(steady) / RATE
+    line = [np.sum([p[round(k * spacing) - 3 : round(k * spacing) + 4].sum() for k in range(70, 90)]) for p in spectrum]
+    assert line[1] < 0.2 * line[0]  # around 9 kHz
+    assert float(np.std(unsteady)) == pytest.approx(float(np.std(steady)), rel=0.1)
+
+
+def test_where_nobody_sings_noise_of_the_same_level_takes_the_place_of_pulses() -> None:
+    frames, f0_hz = 240, 200.0
+    voiced = torch.ones(1, frames)
+    voiced[:, 80:160] = 0
+    noise = torch.randn(1, frames * HOP, generator=torch.Generator().manual_seed(0))
+    network = decoder()
+    pulses_alone(network)
+    audio = run(network, torch.full((1, frames), f0_hz), noise, voiced)[0, 0].numpy()
+    sung, breath = audio[: 76 * HOP], audio[(82 + VOICED_MARGIN) * HOP : (158 - VOICED_MARGIN) * HOP]
+    assert harmonicity(sung, f0_hz) > 100
+    assert harmonicity(breath, f0_hz) < 3
+    assert float(np.std(breath)) == pytest.approx(float(np.std(sung)), rel=0.25)
+    # Below F0 no loss tells the pulses' filter what to be.
+    power = np.abs(np.fft.rfft(breath * np.hanning(len(breath)))) ** 2
+    low, high = power[: round(100 * len(breath) / RATE)], power[round(400 * len(breath) / RATE) :]
+    assert float(low.mean()) < 0.02 * float(high.mean())
+
+
+def test_a_short_gap_between_voiced_frames_keeps_its_pulses() -> None:
+    f0 = torch.full((1, 60), 200.0)
+    noise = torch.randn(1, 60 * HOP, generator=torch.Generator().manual_seed(0))
+    gap = torch.ones(1, 60)
+    gap[:, 30 : 30 + 2 * VOICED_MARGIN] = 0
+    torch.testing.assert_close(run(decoder(), f0, noise, gap), run(decoder(), f0, noise))
 
 
 def test_gradients_reach_the_latent() -> None:
