@@ -115,13 +115,14 @@ class NsfIstft(Decoder):
         """The spectrum of the pulses, and where nobody sings a pitch noise of their level in their place.
 
         Without that the filled F0 hums in breaths and consonants, as far as the latent lets pulses through there.
-        Below F0 pulses are silent, so no loss ever told their filter what to be: the noise stays silent there, too.
+        Below F0 and without F0 pulses are silent, and no loss ever told their filter what to be: silent here, too.
         """
         near = nn.functional.max_pool1d(voiced.float().unsqueeze(1), 2 * VOICED_MARGIN + 1, 1, VOICED_MARGIN)
         sung = nn.functional.interpolate(near, scale_factor=SUBFRAMES, mode="linear")
         spacing = self.sample_rate / self.window_length
         bins_hz = torch.arange(self.bins, device=pulses.device).view(1, -1, 1) * spacing
-        audible = bins_hz > f0_hz.repeat_interleave(SUBFRAMES, dim=1).unsqueeze(1) - 0.5 * spacing
+        pitch_hz = f0_hz.repeat_interleave(SUBFRAMES, dim=1).unsqueeze(1)
+        audible = (pitch_hz > 0) & (bins_hz > pitch_hz - 0.5 * spacing)
         # The same noise with every other sample negated: another one in each bin, so both may be heard at once.
         other = hiss.flip(1).conj() * audible
         return pulses * sung.sqrt() + other * (1.0 - sung).sqrt()

@@ -145,6 +145,13 @@ def test_where_nobody_sings_noise_of_the_same_level_takes_the_place_of_pulses() 
     assert float(low.mean()) < 0.02 * float(high.mean())
 
 
+def test_without_f0_an_unvoiced_stretch_holds_the_decoders_own_noise_alone() -> None:
+    noise = torch.randn(1, 40 * HOP, generator=torch.Generator().manual_seed(0))
+    network = decoder()
+    pulses_alone(network)
+    assert float(run(network, torch.zeros(1, 40), noise, torch.zeros(1, 40)).abs().max()) < 1e-6
+
+
 def test_a_short_gap_between_voiced_frames_keeps_its_pulses() -> None:
     f0 = torch.full((1, 60), 200.0)
     noise = torch.randn(1, 60 * HOP, generator=torch.Generator().manual_seed(0))
