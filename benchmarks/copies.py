@@ -17,25 +17,19 @@ from pathlib import Path
 
 import numpy as np
 import scipy.signal
-import soxr
+from content_metrics.words import RATE, mono
 
 from svc.audio.reading import read_audio
-from svc.audio.signal import Audio
 from svc.audio.writing import write_audio
 from svc.config import ConvertOptions
 from svc.conversion.converter import Converter
 from svc.evaluation.judges import load_judges
 from svc.registry import PITCH_ESTIMATORS
 
-RATE = 16_000
 BANDS_HZ = ((100, 1000), (1000, 2000), (2000, 3000), (3000, 4500), (4500, 7000))
 SEARCH = 0.015
 F0_RANGE_HZ = (65.0, 900.0)
 STEP_SECONDS = 0.016
-
-
-def mono(audio: Audio) -> np.ndarray:
-    return soxr.resample(audio.samples.mean(axis=0), audio.sample_rate, RATE).astype(np.float64)
 
 
 def harmonicity(samples: np.ndarray, times: np.ndarray, f0_hz: np.ndarray) -> list[float]:
@@ -85,9 +79,9 @@ def main() -> None:
             write_audio(args.output / f"{path.stem}.wav", copy, "float")
         heard = mono(recording)
         times = np.arange(0.0, len(heard) / RATE, STEP_SECONDS)
-        track = estimator.estimate(heard.astype(np.float32), RATE, times)
+        track = estimator.estimate(heard, RATE, times)
         for name, samples in (("recordings", heard), ("copies", mono(copy))):
-            mos = naturalness.score(samples.astype(np.float32)) if naturalness else np.nan
+            mos = naturalness.score(samples) if naturalness else np.nan
             bands = harmonicity(samples, times[track.voiced], track.f0_hz[track.voiced])
             rows[name].append([mos, *bands, *jitter_percent(samples)])
     heads = ["DistilMOS", *(f"{low}-{high}" for low, high in BANDS_HZ), "jitter", "rap"]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from svc.config import ModelConfig
 from svc.errors import ConfigError
 from svc.models.vocoders.decoder import Decoder
-from svc.models.vocoders.pulse_source import jitter, pulse_train
+from svc.models.vocoders.pulse_source import pulse_train
 
 if TYPE_CHECKING:
     from svc.models.vits.voice_model import VoiceShape
@@ -84,7 +84,7 @@ class NsfIstft(Decoder):
         phase_start: Tensor,
         source_noise: Tensor | None = None,
     ) -> Tensor:
-        """See Decoder.forward; the latent says how much of pulses and noise is heard, see `_excite` for `voiced`."""
+        """See Decoder.forward; the latent says how much of both sources is heard, see `_where_voiced` for `voiced`."""
         x = self.embed(z) + self.pitch(pitch_waves(f0_hz).to(z.dtype)) + self.condition(speaker)
         x = self.norm_in(x.transpose(1, 2)).transpose(1, 2)
         for block in self.blocks:
@@ -102,13 +102,13 @@ class NsfIstft(Decoder):
         parts = filters.view(batch, frames * SUBFRAMES, 3, self.bins).permute(2, 0, 3, 1)
         log_pulse, angle, log_noise = parts[0], parts[1], parts[2]
         pulse_filter = torch.polar(torch.exp(log_pulse.clamp(max=MAX_LOG_GAIN)), angle)
-        early = None if noise is None else jitter(noise, self.hop_length)
-        pulses = self._transform(pulse_train(f0_hz, phase_start, self.hop_length, self.sample_rate, early))
+        pulses = self._transform(pulse_train(f0_hz, phase_start, self.hop_length, self.sample_rate, noise))
         if noise is None:
-            return self._inverse(pulses * pulse_filter, frames * self.hop_length).unsqueeze(1)
-        hiss = self._transform(noise)
-        spectrum = self._where_voiced(pulses, hiss, f0_hz, voiced) * pulse_filter
-        spectrum = spectrum + hiss * torch.exp(log_noise.clamp(max=MAX_LOG_GAIN))
+            spectrum = pulses * pulse_filter
+        else:
+            hiss = self._transform(noise)
+            spectrum = self._where_voiced(pulses, hiss, f0_hz, voiced) * pulse_filter
+            spectrum = spectrum + hiss * torch.exp(log_noise.clamp(max=MAX_LOG_GAIN))
         return self._inverse(spectrum, frames * self.hop_length).unsqueeze(1)
 
     def _where_voiced(self, pulses: Tensor, hiss: Tensor, f0_hz: Tensor, voiced: Tensor) -> Tensor:

@@ -35,18 +35,18 @@ def jitter(source_noise: Tensor, hop_length: int) -> Tensor:
 
 
 def pulse_train(
-    f0_hz: Tensor, phase_start: Tensor, hop_length: int, sample_rate: int, early: Tensor | None = None
+    f0_hz: Tensor, phase_start: Tensor, hop_length: int, sample_rate: int, source_noise: Tensor | None = None
 ) -> Tensor:
     """Sum of cos(2 pi k phase) over all harmonics k under the Nyquist frequency, (B, T * hop_length).
 
     The sum is the Dirichlet kernel (sin((2K + 1) pi p) / sin(pi p) - 1) / 2, so its cost does not
     depend on the number K of harmonics. Scaled by sqrt(f0), which makes the level of the spectral
-    envelope independent of F0 (unit power). Frames with F0 = 0 are silent. `early` (B, T * hop_length)
-    cycles is added to the phase, see `jitter`.
+    envelope independent of F0 (unit power). Frames with F0 = 0 are silent. With `source_noise`
+    (B, T * hop_length), standard normal, they are unsteady, see `jitter`.
     """
     phase = sample_phase(f0_hz, phase_start, hop_length, sample_rate)
-    if early is not None:
-        phase = phase + early
+    if source_noise is not None:
+        phase = phase + jitter(source_noise, hop_length)
     f0 = f0_hz.float().repeat_interleave(hop_length, dim=1)
     count = torch.floor(0.5 * sample_rate / f0.clamp(min=20.0)).clamp(min=1.0)
     centred = phase - torch.round(phase)
