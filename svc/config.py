@@ -115,6 +115,12 @@ class ModelConfig(Settings):
     )
     voicing_input: bool = Field(True, description="Tell the prior which frames are voiced.")
     content_kernel_size: int = Field(5, ge=1, le=15, description="Kernel of the first layer over content frames; odd.")
+    content_reader_channels: int = Field(
+        0,
+        ge=0,
+        le=1024,
+        description="Width of dilated convolutions that read content beside the first layer; 0 for none.",
+    )
     unvoiced_f0: Literal["filled", "filled_hz", "zero"] = Field(
         "filled",
         description="F0 the model gets in unvoiced frames: a line between its neighbours, in the logarithm or in Hz as "

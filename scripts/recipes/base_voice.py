@@ -2,7 +2,7 @@
 
     python scripts/recipes/base_voice.py --work scratch/base --minutes 90
 
-Every stage goes on from where it stopped, so the training can be done in pieces. `--gpu` trains with twelve times the
+Every stage goes on from where it stopped, so the training can be done in pieces. `--gpu` trains with sixteen times the
 slices a step, longer ones, and learning rates that sink to the end of --minutes; with `--start VOICE` and
 `--start-discriminator FILE` it goes on from a base instead of random weights. Only what may train shipped weights
 (the reference folder's audio/README.md): LibriSpeech (CC BY 4.0), Picovoice commands (Apache-2.0), kerstin without its
@@ -32,7 +32,7 @@ KERSTIN_TEST = 40
 NOT_SHIPPABLE = ("csd_", "opensinger_")
 PURE_TIMBRE = re.compile("[a-z][fm]_[a-z]+")
 GPU = {
-    "batch-size": 96,
+    "batch-size": 128,
     "slice-frames": 128,
     "segment-frames": 128,
     "adversarial-frames": 48,

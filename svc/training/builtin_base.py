@@ -13,7 +13,7 @@ from svc.weights import embedded_weights
 VOICE_FILE = "base_voice.safetensors"
 DISCRIMINATOR_FILE = "base_discriminator.safetensors"
 # Model settings that a base brings with it: parts and ways of training that no recipe has to ask for.
-ADOPTED = ("prompt_encoder", "formant_input", "latent")
+ADOPTED = ("prompt_encoder", "formant_input", "latent", "content_reader_channels")
 # The singer's data are few and the base sings already: small steps, discriminators from the first one on, and nothing
 # of what made the base fit for everyone.
 FINE_TUNING: dict[str, Any] = {

@@ -105,14 +105,14 @@ RESEMBLYZER = WeightFile(
 
 BASE_VOICE = WeightFile(
     name="base_voice.safetensors",
-    sha256="5d03f368fc960cbee1ebf1c035f832fce6f58d2b7e41f33d58af753b3e80ebb7",
-    bytes=26_097_438,
+    sha256="4a285378166fa8897361a7db90f9c4924070bbd6d8c12e29cb7804c2f6f468dd",
+    bytes=28_916_038,
     licence="MIT",
     purpose="base voice that trainings and prompts start from",
 )
 BASE_DISCRIMINATOR = WeightFile(
     name="base_discriminator.safetensors",
-    sha256="003f76c990035139cdace9fbbb521040f4a97560d45c5eea223fe752cf56efd9",
+    sha256="63ea0cb630c8a4b0bab782e0038acb7b8ef7f215150822c9023611bc912a7a60",
     bytes=3_353_880,
     licence="MIT",
     purpose="discriminators of the base voice, for trainings",

@@ -16,6 +16,7 @@ RVC_ENCODERS = {"contentvec256l9": "v1", "contentvec768l12": "v2"}
 _SOVITS_FIXED = {
     "attention_window": 4,
     "content_kernel_size": 5,
+    "content_reader_channels": 0,
     "voicing_input": True,
     "prior_scaled_input": False,
     "decoder_plain_ends": False,
@@ -24,6 +25,7 @@ _SOVITS_FIXED = {
 _RVC_FIXED = {
     "attention_window": 10,
     "content_kernel_size": 1,
+    "content_reader_channels": 0,
     "voicing_input": False,
     "loudness_input": "none",
     "prior_scaled_input": True,

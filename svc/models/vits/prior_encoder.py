@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from svc.models.vits.content_reader import ContentReader
 from svc.models.vits.layer_mix import LayerMix
 from svc.models.vits.pitch_embedding import BinnedPitch, FourierPitch
 from svc.models.vits.transformer import Transformer
@@ -19,7 +20,8 @@ class ContentInput(nn.Module):
 
     Own voices: a convolution of 5 frames, voicing, loudness in dB. so-vits-svc 4.x: the same with
     `loudness` "rms" or None. RVC: `kernel_size` 1, no voicing, no loudness. With several `layers` the content holds
-    them side by side, and their mix is learnt.
+    them side by side, and their mix is learnt. With `reader_channels` a ContentReader of that width reads beside the
+    convolution.
     """
 
     def __init__(
@@ -30,11 +32,13 @@ class ContentInput(nn.Module):
         voicing: bool = True,
         loudness: Loudness | None = "db",
         layers: int = 1,
+        reader_channels: int = 0,
     ) -> None:
         super().__init__()
         self.loudness_form = loudness
         self.mix = LayerMix(layers) if layers > 1 else None
         self.content = nn.Conv1d(content_dim // layers, channels, kernel_size, padding=kernel_size // 2)
+        self.reader = ContentReader(content_dim // layers, channels, reader_channels) if reader_channels else None
         self.voicing = nn.Embedding(2, channels) if voicing else None
         self.loudness = nn.Linear(1, channels) if loudness else None
 
@@ -43,6 +47,8 @@ class ContentInput(nn.Module):
         if self.mix is not None:
             content = self.mix(content)
         x = self.content(content * mask) * mask
+        if self.reader is not None:
+            x = x + self.reader(content, mask)
         if self.voicing is not None:
             x = x + self.voicing((voiced > 0.5).long()).transpose(1, 2)
         if self.loudness is not None:

@@ -137,6 +137,7 @@ class VoiceModel(nn.Module):
             config.voicing_input,
             None if config.loudness_input == "none" else config.loudness_input,
             shape.content_layers,
+            config.content_reader_channels,
         )
         transformer = Transformer(
             hidden,
