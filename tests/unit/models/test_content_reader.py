@@ -1,5 +1,6 @@
 """Convolutions that read content beside the first layer."""
 
+import pytest
 import torch
 
 from svc.config import load_config
@@ -14,10 +15,14 @@ def told(entry: ContentInput, content: torch.Tensor) -> torch.Tensor:
     return entry(content, torch.zeros(count, frames), torch.zeros(count, frames), torch.ones(count, 1, frames))
 
 
-def shaken(reader: ContentReader) -> ContentReader:
+@pytest.fixture
+def reader() -> ContentReader:
+    """One that says something: its last layer is no longer 0."""
+    made = ContentReader(6, 8, 16)
     with torch.no_grad():
-        reader.outward.weight.normal_()
-    return reader
+        for parameter in made.outward.parameters():
+            parameter.normal_()
+    return made
 
 
 def test_a_new_reader_changes_nothing() -> None:
@@ -29,8 +34,7 @@ def test_a_new_reader_changes_nothing() -> None:
     torch.testing.assert_close(told(reading, content), told(plain, content))
 
 
-def test_it_sees_a_third_of_a_second_to_each_side() -> None:
-    reader = shaken(ContentReader(6, 8, 16))
+def test_it_sees_a_third_of_a_second_to_each_side(reader: ContentReader) -> None:
     reach = (KERNEL // 2) * (1 + sum(DILATIONS))
     content = torch.randn(1, 6, 4 * reach)
     mask = torch.ones(1, 1, 4 * reach)
@@ -40,8 +44,7 @@ def test_it_sees_a_third_of_a_second_to_each_side() -> None:
     assert (int(changed[0]), int(changed[-1])) == (reach, 3 * reach)
 
 
-def test_frames_behind_the_end_say_nothing() -> None:
-    reader = shaken(ContentReader(6, 8, 16))
+def test_frames_behind_the_end_say_nothing(reader: ContentReader) -> None:
     content, mask = torch.randn(1, 6, 50), torch.ones(1, 1, 50)
     mask[..., 30:] = 0
     alone = reader(content[..., :30], torch.ones(1, 1, 30))
