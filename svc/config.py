@@ -262,6 +262,9 @@ class ConvertOptions(Settings):
     )
     noise_scale: float = Field(0.35, ge=0, le=2, description="Randomness of the latent; 0 is none.")
     seed: int = Field(0, ge=0, description="Seed of that randomness; same seed, same samples.")
+    match_level: bool = Field(
+        True, description="Hear the song as loud as the voice's recordings were, whatever gain it was recorded with."
+    )
     match_loudness: float = Field(
         1.0, ge=0, le=1, description="How far the result's loudness follows the source's: 0 not, 1 wholly."
     )

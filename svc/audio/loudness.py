@@ -7,6 +7,9 @@ from svc.errors import AudioError
 SILENCE_LUFS = -70.0
 FLOOR_DB = -100.0
 
+SOUNDING_RANGE_DB = 20.0
+"""Frames this far below the mean of the loud ones are pauses."""
+
 _BLOCK_PARTS = 4  # a gating block of 400 ms is four parts of 100 ms, and blocks overlap by three of them
 _FRAMES_AT_ONCE = 4096
 
@@ -139,6 +142,20 @@ def frame_loudness_db(samples: np.ndarray, hop_length: int, n_fft: int) -> np.nd
         power = _window_power(stretch, hop_length, n_fft, count)
         out[first : first + count] = 10 * np.log10(np.maximum(power, 10 ** (FLOOR_DB / 10)))
     return out
+
+
+def sounding_level_db(level_db: np.ndarray) -> float | None:
+    """The usual level of frames (T,) in dB of full scale: the median of those that sound; None where none does.
+
+    Gated as EBU R128 is: the mean power of frames above -70 dB, then of those within 10 dB of that, is how loud the
+    loud ones are. The median counts whispers as much as shouts, so a few loud lines do not move it.
+    """
+    power = 10.0 ** (np.asarray(level_db, dtype=np.float64) / 10.0)
+    loud = power[power > 10.0 ** (SILENCE_LUFS / 10.0)]
+    if len(loud) == 0:
+        return None
+    loudest = float(loud[loud > loud.mean() / 10.0].mean())
+    return float(np.median(np.asarray(level_db)[power > loudest / 10.0 ** (SOUNDING_RANGE_DB / 10.0)]))
 
 
 def sovits_volume(samples: np.ndarray, hop_length: int, centred: bool = True) -> np.ndarray:

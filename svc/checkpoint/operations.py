@@ -136,7 +136,11 @@ def _speaker(parts: "tuple[tuple[SpeakerInfo, float], ...]") -> SpeakerInfo:
 
     names = dict.fromkeys(info.name for info, _ in parts)
     minutes = sum(info.minutes * share for info, share in parts)
-    return SpeakerInfo(" + ".join(names), minutes, middle("f0_low_hz"), middle("f0_median_hz"), middle("f0_high_hz"))
+    levels = [(info.level_db, share) for info, share in parts if info.level_db is not None]
+    total = sum(share for _, share in levels)
+    level = sum(level * share for level, share in levels) / total if total else None
+    low, median, high = (middle(field) for field in ("f0_low_hz", "f0_median_hz", "f0_high_hz"))
+    return SpeakerInfo(" + ".join(names), minutes, low, median, high, level)
 
 
 def _state_hash(state: dict[str, Tensor]) -> str:

@@ -38,13 +38,18 @@ TRAINING_PREFIXES = (TRAINING_PREFIX, HEAD_PREFIX)
 
 @dataclass(frozen=True)
 class SpeakerInfo:
-    """A singer of a voice: minutes of training audio and the sung range (5 %, median, 95 % of F0) in Hz."""
+    """A singer of a voice: minutes of training audio and the sung range (5 %, median, 95 % of F0) in Hz.
+
+    level_db: how loud those recordings usually are (`svc.audio.loudness.sounding_level_db`), None where nobody knows:
+    imported voices, and those trained before it was kept.
+    """
 
     name: str
     minutes: float
     f0_low_hz: float
     f0_median_hz: float
     f0_high_hz: float
+    level_db: float | None = None
 
 
 @dataclass
@@ -299,7 +304,7 @@ def _check_version(path: Path, header: dict[str, Any]) -> None:
 
 
 def _speaker(entry: dict[str, Any]) -> SpeakerInfo:
-    numbers = {key: float(value) for key, value in entry.items() if key != "name"}
+    numbers = {key: float(value) for key, value in entry.items() if key != "name" and value is not None}
     return SpeakerInfo(name=str(entry["name"]), **numbers)
 
 

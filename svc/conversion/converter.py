@@ -16,6 +16,7 @@ from svc.checkpoint.importers.opening import open_voice
 from svc.checkpoint.voice import SpeakerInfo, Voice
 from svc.checkpoint.voice_index import index_beside
 from svc.config import ConvertOptions
+from svc.conversion.level import at_the_level_of, middle_level_db
 from svc.conversion.lineup import Lineup
 from svc.conversion.lookup import Lookup
 from svc.conversion.prompt import PromptSinger, hear_prompt, require_prompts
@@ -62,7 +63,8 @@ class Converter:
         """Hash of everything in the voice that decides how it sounds."""
         digest = hashlib.sha256(self.spec.fingerprint().encode())
         digest.update(self.voice.config.model_dump_json().encode())
-        digest.update(repr([(speaker.name, speaker.f0_median_hz) for speaker in self.voice.speakers]).encode())
+        known = [(info.name, info.f0_median_hz, info.level_db) for info in self.voice.speakers]
+        digest.update(repr([info if info[2] is not None else info[:2] for info in known]).encode())
         for name, tensor in sorted(self.voice.state.items()):
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
@@ -119,7 +121,8 @@ class Converter:
         self.require_able(options)
         lineup = self.lookup.lineup(options)
         heard = self._heard(options)
-        speaker = (lineup.columns[0], heard.info if heard else self._together(lineup))
+        singer = at_the_level_of(self.voice, heard.info) if heard else self._together(lineup)
+        speaker = (lineup.columns[0], singer)
         stream = SongStream(self.model, self.extractor, self._pitch(options), speaker, options, lineup)
         stream.speaker_vector = heard.vector if heard else None
         return stream.run(source, write, progress)
@@ -157,7 +160,8 @@ class Converter:
             return infos[0]
         medians = [info.f0_median_hz for info in infos if info.f0_median_hz > 0]
         middle = float(np.exp(np.mean(np.log(medians)))) if medians else 0.0
-        return replace(infos[0], name=" + ".join(info.name for info in infos), f0_median_hz=middle)
+        name = " + ".join(info.name for info in infos)
+        return replace(infos[0], name=name, f0_median_hz=middle, level_db=middle_level_db(infos))
 
     def _pitch(self, options: ConvertOptions) -> FeatureExtractor:
         """The extractor whose F0 is used: the voice's own, or one for another estimator (kept for the next song)."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from svc.config import ConvertOptions
 from svc.conversion import blending, melody, windows
+from svc.conversion.level import level_shift_db, shifted_levels
 from svc.conversion.lineup import Lineup
 from svc.conversion.noise import PositionNoise
 from svc.conversion.sources import SampleSource
@@ -35,7 +36,8 @@ class ConversionReport:
 
     samples, joins: length and cut positions in samples at the voice's rate; join_correlations: likeness of the two
     windows at each join, 0..1; source_f0_median_hz: of voiced frames, 0 if there are none or it was not asked for;
-    gain_db: gain that was needed to stay under full scale, 0 or less.
+    gain_db: gain that was needed to stay under full scale, 0 or less; level_shift_db: how much louder the voice heard
+    the song than it is.
     """
 
     speaker: str
@@ -45,6 +47,7 @@ class ConversionReport:
     joins: tuple[int, ...] = ()
     join_correlations: tuple[float, ...] = ()
     gain_db: float = 0.0
+    level_shift_db: float = 0.0
 
 
 @dataclass
@@ -84,6 +87,7 @@ class SongStream:
         self.speaker_vector: Any = None  # (1, G), where a prompt says who sings
         self.options = options
         self.spec = extractor.spec
+        self.level_shift_db = 0.0
         self.written = melody.WrittenMelody(options.f0_file) if options.f0_file else None
         self.noise = PositionNoise(options.seed)
         self.context = max(1, round(options.context_seconds * self.spec.frame_rate))
@@ -96,6 +100,7 @@ class SongStream:
         found = windows.survey(source, rate, hop)
         self.found, self.source = found, source
         self.silence_db = blending.silence_level(found.level_db)
+        self.level_shift_db = level_shift_db(found.level_db, self.speaker.level_db) if self.options.match_level else 0.0
         transpose, median = self._transpose()
         cuts = windows.plan_cuts(found, round(self.options.window_seconds * self.spec.frame_rate))
         joiner = windows.WindowJoiner(_limited(write, source.length))
@@ -117,6 +122,7 @@ class SongStream:
             samples=source.length,
             joins=tuple(cut * hop for cut in cuts[1:-1]),
             join_correlations=tuple(joiner.correlations),
+            level_shift_db=self.level_shift_db,
         )
 
     def _with_context(self, start: int, stop: int) -> tuple[int, int]:
@@ -244,7 +250,7 @@ class SongStream:
             content=row(features.content.T),
             f0_hz=row(filled),
             voiced=row(features.voiced),
-            loudness_db=row(features.loudness_db),
+            loudness_db=row(shifted_levels(features.loudness_db, self.level_shift_db)),
             lengths=torch.tensor([frames], device=device),
             speaker_id=torch.from_numpy(self._singer(first_frame, frames)).to(device),
             spectrogram=None,
@@ -261,7 +267,8 @@ class SongStream:
             phases = melody.phase_starts(asked, hop, self.spec.sample_rate, start, phase)
             first = torch.tensor([phases[0]], dtype=torch.float32, device=device)
             audio = self.model.decode(z, sung_hz, batch.voiced, self.model.speaker_vector(batch), first, source_noise)
-        return audio[0, 0].float().cpu().numpy(), float(phases[stop])
+        heard_louder = np.float32(10.0 ** (self.level_shift_db / 20.0))
+        return audio[0, 0].float().cpu().numpy() / heard_louder, float(phases[stop])
 
 
 def _limited(write: Callable[[np.ndarray], None], length: int) -> Callable[[np.ndarray], None]:

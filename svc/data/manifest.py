@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from svc.audio.loudness import sounding_level_db
 from svc.errors import DatasetError, SpecMismatchError
 from svc.features.spec import Features, FeatureSpec
 
@@ -161,6 +162,16 @@ class PreparedDataset:
         """F0 of the slice in Hz, float32 (frames,), 0 where unvoiced."""
         first = utterance.start // self.spec.hop_length
         return np.array(self._load(self._stored(utterance).pitch)[first : first + utterance.frames], dtype=np.float32)
+
+    def level_db(self, speaker: str) -> float | None:
+        """How loud the training recordings of `speaker` usually are, in dB of full scale; None if they are silent."""
+        levels = []
+        for u in self.split("train"):
+            if u.speaker == speaker:
+                first = u.start // self.spec.hop_length
+                levels.append(self._load(self._stored(u).loudness)[first : first + u.frames])
+        level_db = sounding_level_db(np.concatenate(levels)) if levels else None
+        return None if level_db is None else round(level_db, 1)
 
     def joined(self, other: "PreparedDataset") -> "PreparedDataset":
         """This dataset with the utterances of `other` behind its own, its singers behind its own ones.

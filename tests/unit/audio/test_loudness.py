@@ -12,6 +12,7 @@ from svc.audio.loudness import (
     integrated_loudness,
     k_weighting,
     match_envelope,
+    sounding_level_db,
     sovits_volume,
 )
 from svc.errors import AudioError
@@ -153,3 +154,17 @@ def test_volume_frames() -> None:
     ramp = np.repeat(np.arange(1, 5, dtype=np.float32), 100)
     assert sovits_volume(ramp[:399], 100, centred=False) == pytest.approx([1, 2, 3])
     assert sovits_volume(ramp, 100, centred=True)[1] == pytest.approx(np.sqrt(2.5))
+
+
+def test_the_usual_level_is_that_of_what_sounds() -> None:
+    rng = np.random.default_rng(3)
+    sung = rng.normal(-30.0, 3.0, 2_000)
+    usual = sounding_level_db(sung)
+    assert usual == pytest.approx(-30.0, abs=0.3)
+    assert sounding_level_db(sung + 12.5) == pytest.approx(usual + 12.5)
+    paused = np.concatenate([sung, np.full(6_000, -100.0), np.full(2_000, -62.0)])
+    assert sounding_level_db(paused) == pytest.approx(usual, abs=0.1), "pauses and room noise do not count"
+    shouted = np.concatenate([sung, np.full(200, -14.0)])
+    assert sounding_level_db(shouted) == pytest.approx(usual, abs=0.5), "nor do a few loud notes"
+    assert sounding_level_db(np.full(10, -100.0)) is None
+    assert sounding_level_db(np.zeros(0)) is None

@@ -81,6 +81,14 @@ def test_every_weight_that_is_computed_with_is_the_mean() -> None:
     assert np.isfinite(sing(mixed)).all()
 
 
+def test_the_level_of_a_mix_lies_between_those_that_are_known() -> None:
+    parts = [make(0), make(1), make(2)]
+    for voice, level_db in zip(parts, (-10.0, None, -30.0)):
+        voice.speakers = [replace(info, level_db=level_db) for info in voice.speakers]
+    assert mix_voices(parts, [1.0, 5.0, 3.0], ["a", "b", "c"]).speakers[0].level_db == pytest.approx(-25.0)
+    assert mix_voices([make(0), make(1)], [1.0, 1.0], ["a", "b"]).speakers[0].level_db is None
+
+
 def test_a_mix_of_one_is_that_voice_bit_by_bit(tmp_path: Path) -> None:
     parts = [make(0), make(1)]
     mixed = mix_voices(parts, [0.0, 2.0], ["a", "b"])

@@ -1,7 +1,7 @@
 import json
 import os
 import pickle
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -47,7 +47,7 @@ SPEC = FeatureSpec(
     f0_max_hz=1100.0,
     f0_median_frames=0,
 )
-SPEAKERS = [SpeakerInfo("Zoë", 12.5, 160.0, 220.0, 440.0), SpeakerInfo("b", 3.0, 80.0, 120.0, 300.0)]
+SPEAKERS = [SpeakerInfo("Zoë", 12.5, 160.0, 220.0, 440.0, -23.5), SpeakerInfo("b", 3.0, 80.0, 120.0, 300.0)]
 
 
 @pytest.fixture
@@ -319,3 +319,8 @@ def test_speaker_index(voice: Voice) -> None:
     assert voice.speaker_index("b") == 1
     with pytest.raises(CheckpointError, match="choose one of Zoë, b"):
         voice.speaker_index("c")
+
+
+def test_a_voice_from_before_levels_were_kept_has_none(path: Path) -> None:
+    rewrite(path, {"speakers": [{k: v for k, v in asdict(s).items() if k != "level_db"} for s in SPEAKERS]})
+    assert [speaker.level_db for speaker in load_voice(path).speakers] == [None, None]

@@ -17,7 +17,7 @@ from svc.features.spec import spec_from_config
 from svc.models.vocoders.pulse_source import sample_phase
 
 HOP = 512
-SPEAKER = SimpleNamespace(name="she", f0_median_hz=440.0)
+SPEAKER = SimpleNamespace(name="she", f0_median_hz=440.0, level_db=None)
 PLAIN = ConvertOptions(match_loudness=0.0, protect=0.0, transpose=0.0, window_seconds=3.0)
 
 
