@@ -55,7 +55,7 @@ def describe_voice(voice: "Voice") -> dict[str, Any]:
     shares = {} if mix is None else {k: round(float(v), 4) for k, v in zip(layers, shares_of(mix))}
     return {
         "kind": "voice",
-        "speakers": [asdict(s) for s in voice.speakers],
+        "speakers": [{k: v for k, v in asdict(s).items() if v is not None} for s in voice.speakers],
         "decoder": voice.config.decoder,
         "unvoiced_f0": voice.config.unvoiced_f0,
         "parameters": sum(int(t.numel()) for t in voice.state.values()),

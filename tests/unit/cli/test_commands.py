@@ -1,6 +1,7 @@
 """What info, check, separate, convert and weights print."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import soundfile
 from cli_cases import FAST, RATE, Cli, sung, tiny_voice, write
 
+from svc.checkpoint.voice import load_voice, save_voice
 from svc.data.synthetic import SyntheticSize, write_synthetic_dataset
 from svc.weights import embedded_weights
 
@@ -22,6 +24,13 @@ def test_info_on_audio(cli: Cli, tmp_path: Path) -> None:
     facts = json.loads(cli("info", song, "--json").out)
     assert (facts["kind"], facts["channels"], facts["sample_rate"], facts["seconds"]) == ("audio", 2, RATE, 0.5)
     assert "channels: 2" in cli("info", song).out
+
+
+def test_info_tells_the_level_of_a_voice_that_knows_it(cli: Cli, voice: Path, tmp_path: Path) -> None:
+    made = load_voice(voice)
+    made.speakers = [replace(speaker, level_db=-23.5) for speaker in made.speakers]
+    save_voice(tmp_path / "v.safetensors", made)
+    assert json.loads(cli("info", tmp_path / "v.safetensors", "--json").out)["speakers"][0]["level_db"] == -23.5
 
 
 def test_info_on_a_voice_and_on_its_run_folder(cli: Cli, voice: Path) -> None:
