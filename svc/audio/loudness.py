@@ -81,11 +81,8 @@ class LoudnessMeter:
             return _lufs(total / self._samples) if self._samples else SILENCE_LUFS
         sums = np.convolve(self._parts, np.ones(_BLOCK_PARTS), mode="valid")
         ends = np.array([self._part_end(i) for i in range(-1, len(self._parts))])
-        power = sums / (ends[_BLOCK_PARTS:] - ends[:-_BLOCK_PARTS])
-        power = power[power > _power(SILENCE_LUFS)]
-        if len(power) == 0:
-            return SILENCE_LUFS
-        return _lufs(float(power[power > power.mean() / 10].mean()))
+        loud = _loud_power(sums / (ends[_BLOCK_PARTS:] - ends[:-_BLOCK_PARTS]), _power(SILENCE_LUFS))
+        return SILENCE_LUFS if loud is None else _lufs(loud)
 
     def _part_end(self, index: int) -> int:
         """Sample where the 100 ms part `index` ends."""
@@ -147,15 +144,14 @@ def frame_loudness_db(samples: np.ndarray, hop_length: int, n_fft: int) -> np.nd
 def sounding_level_db(level_db: np.ndarray) -> float | None:
     """The usual level of frames (T,) in dB of full scale: the median of those that sound; None where none does.
 
-    Gated as EBU R128 is: the mean power of frames above -70 dB, then of those within 10 dB of that, is how loud the
-    loud ones are. The median counts whispers as much as shouts, so a few loud lines do not move it.
+    How loud the loud ones are is gated as in EBU R128. The median counts whispers as much as shouts, so a few loud
+    lines do not move it.
     """
     power = 10.0 ** (np.asarray(level_db, dtype=np.float64) / 10.0)
-    loud = power[power > 10.0 ** (SILENCE_LUFS / 10.0)]
-    if len(loud) == 0:
+    loud = _loud_power(power, 10.0 ** (SILENCE_LUFS / 10.0))
+    if loud is None:
         return None
-    loudest = float(loud[loud > loud.mean() / 10.0].mean())
-    return float(np.median(np.asarray(level_db)[power > loudest / 10.0 ** (SOUNDING_RANGE_DB / 10.0)]))
+    return float(np.median(np.asarray(level_db)[power > loud / 10.0 ** (SOUNDING_RANGE_DB / 10.0)]))
 
 
 def sovits_volume(samples: np.ndarray, hop_length: int, centred: bool = True) -> np.ndarray:
@@ -210,6 +206,12 @@ def _reflected(samples: np.ndarray, start: int, stop: int, hop: int, n_fft: int)
         return np.where((index >= 0) & (index < n), samples[np.clip(index, 0, n - 1)], 0.0)
     index = np.abs(index)
     return samples[np.where(index >= n, 2 * (n - 1) - index, index)]
+
+
+def _loud_power(power: np.ndarray, silence: float) -> float | None:
+    """EBU R128's two gates: the mean of powers within 10 dB of the mean of those above `silence`; None without any."""
+    power = power[power > silence]
+    return float(power[power > power.mean() / 10].mean()) if len(power) else None
 
 
 def _power(lufs: float) -> float:

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -45,7 +45,9 @@ def mix_voices(voices: list[Voice], weights: list[float], names: list[str]) -> V
         ]
     }
     notes = dict.fromkeys(voice.note for voice, _ in parts if voice.note)
-    speakers = [_speaker(infos) for infos in zip(*([(info, share) for info in v.speakers] for v, share in parts))]
+    speakers = [
+        speaker_between(infos) for infos in zip(*([(info, share) for info in v.speakers] for v, share in parts))
+    ]
     return Voice(voices[0].config, voices[0].spec, speakers, _mixed(states), provenance, " / ".join(notes))
 
 
@@ -123,24 +125,27 @@ def _norm(weight: Tensor) -> Tensor:
     return weight.flatten(1).norm(dim=1).view(-1, *[1] * (weight.dim() - 1))
 
 
-def _speaker(parts: "tuple[tuple[SpeakerInfo, float], ...]") -> SpeakerInfo:
-    """One speaker of the mix: the name they share or all names, and ranges in between on a log scale."""
+def speaker_between(parts: "Sequence[tuple[SpeakerInfo, float]]") -> SpeakerInfo:
+    """One speaker for several and their shares: the name they share or all names, ranges in between on a log scale.
 
+    A range or a level is the mean over those who know theirs.
+    """
     if len(parts) == 1:
         return parts[0][0]
 
-    def middle(field: str) -> float:
-        known = [(getattr(info, field), share) for info, share in parts if getattr(info, field) > 0]
+    def mean(values: list[float | None]) -> float | None:
+        known = [(value, share) for value, (_, share) in zip(values, parts) if value is not None]
         total = sum(share for _, share in known)
-        return math.exp(sum(share * math.log(value) for value, share in known) / total) if known else 0.0
+        return sum(value * share for value, share in known) / total if total else None
 
-    names = dict.fromkeys(info.name for info, _ in parts)
+    def middle(field: str) -> float:
+        found = mean([math.log(value) if (value := getattr(info, field)) > 0 else None for info, _ in parts])
+        return 0.0 if found is None else math.exp(found)
+
+    name = " + ".join(dict.fromkeys(info.name for info, _ in parts))
     minutes = sum(info.minutes * share for info, share in parts)
-    levels = [(info.level_db, share) for info, share in parts if info.level_db is not None]
-    total = sum(share for _, share in levels)
-    level = sum(level * share for level, share in levels) / total if total else None
     low, median, high = (middle(field) for field in ("f0_low_hz", "f0_median_hz", "f0_high_hz"))
-    return SpeakerInfo(" + ".join(names), minutes, low, median, high, level)
+    return SpeakerInfo(name, minutes, low, median, high, mean([info.level_db for info, _ in parts]))
 
 
 def _state_hash(state: dict[str, Tensor]) -> str:

@@ -13,10 +13,11 @@ import torch
 
 from svc.audio.signal import Audio
 from svc.checkpoint.importers.opening import open_voice
+from svc.checkpoint.operations import speaker_between
 from svc.checkpoint.voice import SpeakerInfo, Voice
 from svc.checkpoint.voice_index import index_beside
 from svc.config import ConvertOptions
-from svc.conversion.level import at_the_level_of, middle_level_db
+from svc.conversion.level import at_the_level_of
 from svc.conversion.lineup import Lineup
 from svc.conversion.lookup import Lookup
 from svc.conversion.prompt import PromptSinger, hear_prompt, require_prompts
@@ -64,7 +65,7 @@ class Converter:
         digest = hashlib.sha256(self.spec.fingerprint().encode())
         digest.update(self.voice.config.model_dump_json().encode())
         known = [(info.name, info.f0_median_hz, info.level_db) for info in self.voice.speakers]
-        digest.update(repr([info if info[2] is not None else info[:2] for info in known]).encode())
+        digest.update(repr(known).encode())
         for name, tensor in sorted(self.voice.state.items()):
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
@@ -156,12 +157,7 @@ class Converter:
     def _together(self, lineup: Lineup) -> SpeakerInfo:
         """The one who sings, or all who do under one name, at the middle of their ranges."""
         infos = [self.voice.speakers[column] for column in lineup.columns]
-        if len(infos) == 1:
-            return infos[0]
-        medians = [info.f0_median_hz for info in infos if info.f0_median_hz > 0]
-        middle = float(np.exp(np.mean(np.log(medians)))) if medians else 0.0
-        name = " + ".join(info.name for info in infos)
-        return replace(infos[0], name=name, f0_median_hz=middle, level_db=middle_level_db(infos))
+        return speaker_between([(info, 1.0) for info in infos])
 
     def _pitch(self, options: ConvertOptions) -> FeatureExtractor:
         """The extractor whose F0 is used: the voice's own, or one for another estimator (kept for the next song)."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from svc.audio.loudness import FLOOR_DB, sounding_level_db
+from svc.checkpoint.operations import speaker_between
 from svc.checkpoint.voice import SpeakerInfo, Voice
 
 BASE_LEVEL_DB = -24.0
@@ -22,8 +23,7 @@ def level_shift_db(frame_level_db: np.ndarray, singer_level_db: float | None) ->
 
     At most 30 dB either way, in steps of 0.1; 0 for silence and where the singer's level is not known.
     """
-    song_db = None if singer_level_db is None else sounding_level_db(frame_level_db)
-    if song_db is None or singer_level_db is None:
+    if singer_level_db is None or (song_db := sounding_level_db(frame_level_db)) is None:
         return 0.0
     return round(min(LARGEST_SHIFT_DB, max(-LARGEST_SHIFT_DB, singer_level_db - song_db)), 1)
 
@@ -34,17 +34,11 @@ def shifted_levels(frame_level_db: np.ndarray, shift_db: float) -> np.ndarray:
     return np.where(frame_level_db > FLOOR_DB, shifted, frame_level_db).astype(np.float32)
 
 
-def middle_level_db(infos: list[SpeakerInfo]) -> float | None:
-    """The mean of the levels that are known, None where none is."""
-    known = [info.level_db for info in infos if info.level_db is not None]
-    return float(np.mean(known)) if known else None
-
-
 def at_the_level_of(voice: Voice, prompted: SpeakerInfo) -> SpeakerInfo:
     """`prompted`, a prompt's singer, with the level at which `voice` learnt to sing.
 
     A prompt's vector tells nothing of its level. A voice that does not know its own sings at the base's, which is where
     prompts were learnt.
     """
-    level_db = middle_level_db(voice.speakers)
+    level_db = speaker_between([(info, 1.0) for info in voice.speakers]).level_db
     return replace(prompted, level_db=BASE_LEVEL_DB if level_db is None else level_db)

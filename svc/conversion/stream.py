@@ -87,7 +87,6 @@ class SongStream:
         self.speaker_vector: Any = None  # (1, G), where a prompt says who sings
         self.options = options
         self.spec = extractor.spec
-        self.level_shift_db = 0.0
         self.written = melody.WrittenMelody(options.f0_file) if options.f0_file else None
         self.noise = PositionNoise(options.seed)
         self.context = max(1, round(options.context_seconds * self.spec.frame_rate))

@@ -6,6 +6,7 @@ import math
 import os
 import re
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -154,24 +155,26 @@ class PreparedDataset:
             content=self._load(stored.content)[part].astype(np.float32),
             f0_hz=f0_hz,
             voiced=f0_hz > 0,
-            loudness_db=np.array(self._load(stored.loudness)[part], dtype=np.float32),
+            loudness_db=self.loudness_db(utterance)[start_frame:stop_frame],
             spec=self.spec,
         )
 
     def f0_hz(self, utterance: Utterance) -> np.ndarray:
         """F0 of the slice in Hz, float32 (frames,), 0 where unvoiced."""
-        first = utterance.start // self.spec.hop_length
-        return np.array(self._load(self._stored(utterance).pitch)[first : first + utterance.frames], dtype=np.float32)
+        return self._frames(self._stored(utterance).pitch, utterance)
 
-    def level_db(self, speaker: str) -> float | None:
-        """How loud the training recordings of `speaker` usually are, in dB of full scale; None if they are silent."""
-        levels = []
+    def loudness_db(self, utterance: Utterance) -> np.ndarray:
+        """Loudness of the slice in dB of full scale, float32 (frames,)."""
+        return self._frames(self._stored(utterance).loudness, utterance)
+
+    @cached_property
+    def levels_db(self) -> dict[str, float | None]:
+        """How loud each singer's training recordings usually are, in dB of full scale; None where they are silent."""
+        heard: dict[str, list[np.ndarray]] = {name: [] for name in self.speakers}
         for u in self.split("train"):
-            if u.speaker == speaker:
-                first = u.start // self.spec.hop_length
-                levels.append(self._load(self._stored(u).loudness)[first : first + u.frames])
-        level_db = sounding_level_db(np.concatenate(levels)) if levels else None
-        return None if level_db is None else round(level_db, 1)
+            heard[u.speaker].append(self.loudness_db(u))
+        levels = {name: sounding_level_db(np.concatenate(parts)) if parts else None for name, parts in heard.items()}
+        return {name: None if level is None else round(level, 1) for name, level in levels.items()}
 
     def joined(self, other: "PreparedDataset") -> "PreparedDataset":
         """This dataset with the utterances of `other` behind its own, its singers behind its own ones.
@@ -207,6 +210,11 @@ class PreparedDataset:
 
     def _stored(self, utterance: Utterance) -> StoredRecording:
         return self.recordings[utterance.recording_sha256]
+
+    def _frames(self, name: str, utterance: Utterance) -> np.ndarray:
+        """The slice's values of a stored curve, float32 (frames,)."""
+        first = utterance.start // self.spec.hop_length
+        return np.array(self._load(name)[first : first + utterance.frames], dtype=np.float32)
 
     def _load(self, name: str) -> np.ndarray:
         path = self.directory / name

@@ -215,7 +215,7 @@ def make_voice(run: Run, scores: dict[str, float]) -> Voice:
     speakers = []
     for name in run.prepared.speakers:
         s = stats[name]
-        level_db = run.levels_db[name]
+        level_db = run.prepared.levels_db[name]
         speakers.append(SpeakerInfo(name, s.minutes, s.f0_low_hz, s.f0_median_hz, s.f0_high_hz, level_db))
     provenance = {
         **run.provenance,

@@ -28,11 +28,7 @@ from svc.training.warm_start import load_discriminator, start_from_voice
 
 @dataclass
 class Run:
-    """A run in progress.
-
-    `levels_db` tells how loud each singer's training recordings usually are; `seconds_before` is the training time of
-    earlier invocations.
-    """
+    """A run in progress. `seconds_before` is the training time of earlier invocations."""
 
     config: Config
     prepared: PreparedDataset
@@ -45,7 +41,6 @@ class Run:
     progress: TrainProgress
     messages: MessageSink
     provenance: dict[str, Any]
-    levels_db: dict[str, float | None]
     start_step: int = 0
     seconds_before: float = 0.0
     started: float = field(default_factory=time.monotonic)
@@ -133,7 +128,6 @@ def setup(
         progress=NoProgress(),
         messages=messages,
         provenance=provenance,
-        levels_db={name: prepared.level_db(name) for name in prepared.speakers},
         start_step=state.step,
         seconds_before=saved["seconds"] if saved else 0.0,
         saved_step=state.step if saved else None,

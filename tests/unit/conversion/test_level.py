@@ -9,6 +9,7 @@ from tiny_conversion import RATE, GivenFeatures, sung, tiny_voice
 
 from svc.audio.signal import Audio
 from svc.audio.writing import write_audio
+from svc.checkpoint.operations import speaker_between
 from svc.config import ConvertOptions
 from svc.conversion.converter import Converter
 from svc.conversion.level import (
@@ -16,7 +17,6 @@ from svc.conversion.level import (
     LARGEST_SHIFT_DB,
     at_the_level_of,
     level_shift_db,
-    middle_level_db,
     shifted_levels,
 )
 
@@ -108,8 +108,8 @@ def test_a_prompt_is_sung_at_the_voice_s_level_or_the_base_s(tmp_path: Path) -> 
 def test_voices_of_several_levels() -> None:
     voice = tiny_voice(speakers=3)
     infos = [replace(info, level_db=level) for info, level in zip(voice.speakers, (-10.0, None, -30.0))]
-    assert middle_level_db(infos) == -20.0
-    assert middle_level_db(voice.speakers) is None
+    assert speaker_between([(info, 1.0) for info in infos]).level_db == -20.0
+    assert speaker_between([(info, 1.0) for info in voice.speakers]).level_db is None
     assert at_the_level_of(replace(voice, speakers=infos), voice.speakers[0]).level_db == -20.0
 
 

@@ -60,8 +60,8 @@ def test_a_run_writes_what_it_promises(tiny_data: Path, tiny_config: Config, tmp
     assert voice.provenance["steps"] == best["step"]
     assert voice.provenance["scores"]["mel_distance"] == best["mel_distance"]
     assert [s.name for s in voice.speakers] == ["singer0", "singer1"]
-    data = PreparedDataset.open(tiny_data)
-    assert [s.level_db for s in voice.speakers] == [data.level_db("singer0"), data.level_db("singer1")]
+    levels = PreparedDataset.open(tiny_data).levels_db
+    assert [s.level_db for s in voice.speakers] == [levels["singer0"], levels["singer1"]]
     assert all(-60 < s.level_db < 0 for s in voice.speakers)
     assert voice.has_training_parts
     last = load_voice(run / "voices" / "voice_step_00000004.safetensors").state
